@@ -1,0 +1,48 @@
+"""htxdata: the whole history of a market, on your disk, with a verdict on every hole.
+
+The front door for notebooks::
+
+    import htxdata
+    lake = htxdata.open_lake()
+    lake.klines("BTC-USDT", venue="htx-linear", period="1min", start="2024-01", end="2024-02").df()
+
+Everything is imported when it is first asked for: ``import htxdata`` itself loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from htxdata.schema import DATASETS
+    from htxdata.store.lake import Lake
+    from htxdata.venues import VENUES
+
+__version__ = "0.1.0"
+__all__ = ["DATASETS", "VENUES", "__version__", "open_lake"]
+
+
+def open_lake(root: str | None = None) -> Lake:
+    """Open a lake read-only: ``root`` is a folder; without it, the ``lake`` of ``htxdata.toml`` or the environment.
+
+    Opens in milliseconds, whatever the lake's size, and is safe beside running writers.
+    """
+    from htxdata.store.lake import Lake
+
+    if root is None:
+        from htxdata import config
+
+        root = config.load().lake
+    return Lake(root)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "DATASETS":
+        from htxdata.schema import DATASETS
+
+        return DATASETS
+    if name == "VENUES":
+        from htxdata.venues import VENUES
+
+        return VENUES
+    raise AttributeError(f"module 'htxdata' has no attribute {name!r}")

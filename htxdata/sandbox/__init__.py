@@ -1,0 +1,18 @@
+"""The sandbox exchange: a local HTX whose market is a pure function of a seed.
+
+A counterpart, not a mirror: it speaks HTX's wire formats and shares no parsing or encoding code with the client
+side, so that a mistake there is not repeated here. The truth is in `Market` (or `Replay`, recorded data), the wire in
+`rest` and the endpoint files, what goes wrong in `Faults`. Only REST is served so far.
+
+    with Sandbox(seed=0) as sandbox:
+        requests.get(sandbox.hosts["htx_spot_rest"] + "/market/history/kline", {"symbol": "btcusdt", "period": "1min"})
+"""
+
+from .faults import Faults, Rule
+from .instruments import Instrument
+from .market import Market
+from .replay import Replay
+from .rest import Record
+from .server import Sandbox, serve
+
+__all__ = ["Faults", "Instrument", "Market", "Record", "Replay", "Rule", "Sandbox", "serve"]

@@ -1,0 +1,242 @@
+"""Misbehaviour on request: rules that say what goes wrong, how often, for whom and when.
+
+A rule fires as a pure function of the seed and of how many requests have matched it, so a run with the same requests
+in the same order fails in the same way. What a fault does to an answer is in `breakage`; here is only the decision.
+
+A faults file is TOML or JSON: `seed = 1` and a list `[[rule]]` of the keys of `Rule`.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from .noise import key_of
+
+ANSWER_KINDS = ("throttle", "ban", "error", "busy", "maintenance", "stall", "drop")
+"""The request is not answered as it should be (a stall may still answer, late)."""
+BODY_KINDS = ("cut", "garbage")
+"""The answer is made, then broken."""
+ROW_KINDS = ("empty", "duplicate", "reorder", "missing", "revise")
+"""Rows of the answer are not the truth's."""
+KINDS: dict[str, str] = {
+    **dict.fromkeys((*ANSWER_KINDS, *BODY_KINDS, *ROW_KINDS), "rest"),
+    **dict.fromkeys(
+        ("missed_frame", "duplicated_frame", "reordered_frame", "sequence_break", "disconnect", "silence"),
+        "websocket",
+    ),
+    **dict.fromkeys(("missing_day", "late_file", "wrong_checksum"), "archive"),
+}
+"""kind -> what it applies to. Kinds of websocket and archive are accepted and never fire on REST."""
+
+_MODES = {
+    "throttle": ("headers", "bare", "body"),
+    "maintenance": ("maintain", "system"),
+    "cut": ("length", "gzip"),
+    "garbage": ("json", "types", "value", "column", "nan"),
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that goes wrong. Filters combine with and; a filter that is not given lets everything through."""
+
+    kind: str
+    probability: float = 1.0
+    every: int = 0  # only each N-th matching request
+    after: int = 0  # not before N matching requests have passed
+    times: int = 0  # at most N times (0: no bound)
+    between: tuple[float, float] | None = None  # seconds of run time, [t0, t1)
+    host: str = "*"  # glob over htx_spot_rest, htx_swap_rest
+    path: str = "*"  # glob over the path without the host's prefix
+    symbol: str = "*"  # glob over symbol / contract_code
+    seconds: float = 1.0  # of a ban, a stall, until a revised candle settles
+    forever: bool = False  # a stall that never answers
+    status: int = 0  # HTTP status of throttle, ban, error (0: the usual one)
+    mode: str = ""  # which way of the kind, see _MODES; empty: one is chosen by the dice
+    rows: int = 0  # empty: only answers of more rows than this
+    fraction: float = 0.2  # of rows that duplicate, missing and revise touch
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown fault kind {self.kind!r}; known are {', '.join(KINDS)}")
+        if not 0.0 <= self.probability <= 1.0 or not 0.0 <= self.fraction <= 1.0:
+            raise ValueError(f"fault {self.kind}: probability and fraction are between 0 and 1")
+        modes = _MODES.get(self.kind, ())
+        if self.mode and self.mode not in modes:
+            raise ValueError(
+                f"fault {self.kind}: unknown mode {self.mode!r}; known are {', '.join(modes) or 'none'}"
+            )
+
+
+@dataclass(frozen=True)
+class Fired:
+    """A rule that fired, with a number that decides the details and a mode chosen where the rule left it open."""
+
+    rule: Rule
+    dice: int
+
+    @property
+    def mode(self) -> str:
+        modes = _MODES.get(self.rule.kind, ("",))
+        return self.rule.mode or modes[self.dice % len(modes)]
+
+
+class Faults:
+    """A set of rules with their memory of what has passed. Not to be shared by two running sandboxes."""
+
+    def __init__(self, *rules: Rule | Mapping[str, Any], seed: int = 0) -> None:
+        self.rules = tuple(rule if isinstance(rule, Rule) else _rule(rule) for rule in rules)
+        self.seed = seed
+        self.fired: list[tuple[str, str, str]] = []  # (kind, host key, path)
+        self._seen = [0] * len(self.rules)
+        self._done = [0] * len(self.rules)
+        self._bans: dict[str, tuple[float, Rule]] = {}
+
+    def decide(self, host: str, path: str, symbol: str, elapsed: float) -> list[Fired]:
+        """The rules that fire on this request, in order. `elapsed` is seconds of run time."""
+        ban = self._bans.get(host)
+        if ban and elapsed < ban[0]:
+            return [Fired(ban[1], 0)]
+        fired: list[Fired] = []
+        spoken_for = False
+        for number, rule in enumerate(self.rules):
+            if KINDS[rule.kind] != "rest" or not (
+                fnmatchcase(host, rule.host)
+                and fnmatchcase(path, rule.path)
+                and fnmatchcase(symbol.lower(), rule.symbol.lower())
+            ):
+                continue
+            self._seen[number] += 1
+            count = self._seen[number]
+            if spoken_for:
+                continue  # there is no answer left for this rule to harm, but the request counts
+            dice = key_of("fault", self.seed, number, count)
+            if rule.between is not None and not rule.between[0] <= elapsed < rule.between[1]:
+                continue
+            if count <= rule.after or (rule.every and (count - rule.after) % rule.every):
+                continue
+            if rule.times and self._done[number] >= rule.times:
+                continue
+            # Which candles are revised is decided per candle, or a candle would change with every request.
+            if rule.kind != "revise" and (dice >> 11) / 2.0**53 >= rule.probability:
+                continue
+            self._done[number] += 1
+            self.fired.append((rule.kind, host, path))
+            details = (
+                key_of("revise", self.seed, number) if rule.kind == "revise" else key_of("details", dice)
+            )
+            fired.append(Fired(rule, details))
+            if rule.kind == "ban":
+                self._bans[host] = (elapsed + rule.seconds, rule)
+            spoken_for = rule.kind in ANSWER_KINDS and rule.kind != "stall"
+        return fired
+
+    @classmethod
+    def named(cls, name: str) -> Faults:
+        """A preset: flaky, storm, banhammer, garbage or revisions. An unknown name raises ValueError."""
+        if name not in PRESETS:
+            raise ValueError(f"unknown faults {name!r}; known names are {', '.join(PRESETS)}")
+        return cls(*PRESETS[name])
+
+    @classmethod
+    def load(cls, path: str | Path) -> Faults:
+        """Read a TOML or JSON file. What is wrong in it raises ValueError; a missing file FileNotFoundError."""
+        file = Path(path)
+        text = file.read_text(encoding="utf-8")
+        try:
+            found = json.loads(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
+        except ValueError as error:
+            raise ValueError(f"{file} cannot be read: {error}") from error
+        if isinstance(found, list):
+            found = {"rule": found}
+        unknown = sorted(set(found) - {"seed", "rule"})
+        if unknown or not isinstance(found.get("rule", []), list):
+            raise ValueError(
+                f"{file}: unknown key {', '.join(unknown) or 'rule'}; known keys are seed and [[rule]]"
+            )
+        try:
+            return cls(*found.get("rule", []), seed=int(found.get("seed", 0)))
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+
+    @classmethod
+    def parse(cls, text: str) -> Faults:
+        """What `--faults` was given: a preset's name or a file. ValueError for anything else, saying what is known."""
+        if text in PRESETS:
+            return cls.named(text)
+        if Path(text).is_file():
+            return cls.load(text)
+        raise ValueError(
+            f"faults {text!r} is neither a file nor a name; known names are {', '.join(PRESETS)}, "
+            f"keys of a rule in a file are {', '.join(_KEYS)}"
+        )
+
+
+_KEYS = tuple(field.name for field in fields(Rule))
+
+
+def _rule(given: Mapping[str, Any]) -> Rule:
+    unknown = sorted(set(given) - set(_KEYS))
+    if unknown or "kind" not in given:
+        raise ValueError(
+            f"a fault rule has {'unknown key ' + unknown[0] if unknown else 'no kind'}; "
+            f"known keys are {', '.join(_KEYS)}"
+        )
+    taken = dict(given)
+    for name, kind in (
+        ("probability", float),
+        ("fraction", float),
+        ("seconds", float),
+        ("every", int),
+        ("after", int),
+        ("times", int),
+        ("status", int),
+        ("rows", int),
+    ):
+        if name in taken and (isinstance(taken[name], bool) or not isinstance(taken[name], (int, kind))):
+            raise ValueError(f"fault {taken['kind']}: {name} must be a number, not {taken[name]!r}")
+    if "between" in taken:
+        span = taken["between"]
+        if not isinstance(span, (list, tuple)) or len(span) != 2:
+            raise ValueError(f"fault {taken['kind']}: between is two numbers of seconds, not {span!r}")
+        taken["between"] = (float(span[0]), float(span[1]))
+    return Rule(**taken)
+
+
+PRESETS: dict[str, tuple[Rule, ...]] = {
+    "flaky": (
+        Rule("throttle", 0.02),
+        Rule("error", 0.02),
+        Rule("busy", 0.02),
+        Rule("maintenance", 0.005),
+        Rule("cut", 0.01),
+        Rule("drop", 0.01),
+        Rule("stall", 0.01, seconds=1.5),
+        Rule("garbage", 0.01, mode="json"),
+        Rule("duplicate", 0.02),
+        Rule("reorder", 0.02),
+    ),
+    "storm": (
+        Rule("throttle", 0.1),
+        Rule("error", 0.1),
+        Rule("busy", 0.08),
+        Rule("maintenance", 0.02),
+        Rule("cut", 0.05),
+        Rule("drop", 0.05),
+        Rule("stall", 0.03, seconds=3.0),
+        Rule("garbage", 0.03, mode="json"),
+        Rule("duplicate", 0.1),
+        Rule("reorder", 0.1),
+        Rule("empty", 0.02, rows=1),
+        Rule("ban", 0.002, seconds=5.0),
+    ),
+    "banhammer": (Rule("throttle", every=25, mode="headers"), Rule("ban", every=100, seconds=10.0)),
+    "garbage": (Rule("garbage", 0.1), Rule("cut", 0.05), Rule("error", 0.05)),
+    "revisions": (Rule("revise", 0.5, seconds=300.0), Rule("reorder", 0.05)),
+}

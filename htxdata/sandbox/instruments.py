@@ -1,0 +1,208 @@
+"""What is traded in the sandbox: a fixed table of spot pairs, linear swaps and dated futures.
+
+It holds what an instrument is (sizes, dates, halts) and its temper (price level, activity), but no random number and no
+clock: what an instrument's status is at some instant is asked with that instant. Instants are integer microseconds UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .periods import DAY, SECOND
+
+SPOT, LINEAR = "htx-spot", "htx-linear"
+
+
+def instant(text: str) -> int:
+    """Microseconds UTC of an ISO date or time; without a zone it is UTC."""
+    moment = datetime.fromisoformat(text)
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) * SECOND
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """One instrument. Times are int microseconds UTC or None; sizes are floats in the venue's units.
+
+    `state` is how its story ends (`online`, `suspend`, `offline`); `status_at` says what it is at an instant.
+    """
+
+    venue: str
+    symbol: str
+    base: str
+    quote: str
+    kind: str  # spot, swap, future
+    price_decimals: int
+    tick_units: int  # tick size in units of 10**-price_decimals
+    quantity_decimals: int
+    lot_units: int  # lot (spot) or contract size (linear) in units of 10**-quantity_decimals
+    quote_decimals: int
+    level: float  # the price around which it wanders
+    trades_per_minute: float
+    typical_lots: int
+    listed_at: int
+    delisted_at: int | None = None
+    delivery_at: int | None = None
+    halts: tuple[tuple[int, int | None], ...] = ()  # no trade and no candle in [start, end)
+    flat_candles: bool = True  # False: a period without trades has no candle at all
+    long_digits: bool = False  # quantities of 16 and 17 significant digits, as Java prints doubles
+    swing: float = 0.5
+    zero_text: str = "0"  # how a derivative candle spells a volume of nothing; `0E-18` is legal (htx-api 1.5)
+    funding_eras: tuple[tuple[int, int], ...] = ()  # (from us, interval in hours)
+    funding_extra: tuple[int, ...] = ()  # settlements off the grid
+    funding_holes: tuple[tuple[int, int], ...] = ()  # settlements that never happened, [start, end)
+
+    @property
+    def contract_size(self) -> float | None:
+        """Coins per contract; None on spot."""
+        return None if self.venue == SPOT else self.lot_units / 10.0**self.quantity_decimals
+
+    @property
+    def tick_size(self) -> float:
+        """Smallest price step."""
+        return self.tick_units / 10.0**self.price_decimals
+
+    @property
+    def lot_size(self) -> float:
+        """Smallest quantity step: base units on spot, one contract on derivatives."""
+        return self.lot_units / 10.0**self.quantity_decimals if self.venue == SPOT else 1.0
+
+    @property
+    def state(self) -> str:
+        """How the story ends: online, suspend or offline."""
+        if self.delisted_at is not None:
+            return "offline"
+        return "suspend" if any(end is None for _, end in self.halts) else "online"
+
+    def status_at(self, time: int) -> str:
+        """pre-online, online, suspend or offline at an instant (us UTC)."""
+        if time < self.listed_at:
+            return "pre-online"
+        if self.delisted_at is not None and time >= self.delisted_at:
+            return "offline"
+        halted = any(start <= time and (end is None or time < end) for start, end in self.halts)
+        return "suspend" if halted else "online"
+
+    def sessions(self) -> tuple[tuple[int, int], ...]:
+        """The half-open spans (us UTC) in which it trades, ascending; an open end is the year 2100."""
+        end = self.delisted_at if self.delisted_at is not None else instant("2100-01-01")
+        spans, start = [], self.listed_at
+        for pause, resume in self.halts:
+            spans.append((start, pause))
+            start = end if resume is None else resume
+        return tuple((a, b) for a, b in [*spans, (start, end)] if a < b)
+
+
+def _spot(
+    symbol: str, base: str, quote: str, listed: str, level: float, price_decimals: int, amount_decimals: int,
+    rate: float, lots: int, **more: Any,
+) -> Instrument:  # fmt: skip
+    digits = min(price_decimals + amount_decimals, 8)
+    return Instrument(SPOT, symbol, base, quote, "spot", price_decimals, 1, amount_decimals, 1, digits, level, rate,
+                      lots, instant(listed), **more)  # fmt: skip
+
+
+def _linear(
+    symbol: str, listed: str, level: float, price_decimals: int, size: tuple[int, int], rate: float, lots: int,
+    *, quote_decimals: int | None = None, delivery: str | None = None, eras: tuple[tuple[str, int], ...] = (),
+    **more: Any,
+) -> Instrument:  # fmt: skip
+    """`size` is the contract size as (units, decimals): (1, 3) is 0.001 coins."""
+    units, decimals = size
+    delivery_at = instant(delivery) if delivery else None
+    if delivery_at is not None:
+        more["delisted_at"] = delivery_at
+    digits = price_decimals + decimals if quote_decimals is None else quote_decimals
+    return Instrument(LINEAR, symbol, symbol.split("-")[0], "USDT", "future" if delivery else "swap", price_decimals,
+                      1, decimals, units, digits, level, rate, lots, instant(listed), delivery_at=delivery_at,
+                      funding_eras=tuple((instant(since), hours) for since, hours in eras), **more)  # fmt: skip
+
+
+# fmt: off
+_HOLE = (instant("2021-02-19T16:00:01"), instant("2021-02-20T16:00"))
+_OFF_GRID = tuple(map(instant, (
+    "2021-04-07T03:15", "2021-05-06T10:00", "2021-05-19T14:30", "2021-10-28T07:00", "2022-10-19T05:20",
+    "2025-08-14T02:40")))
+
+_TABLE = (
+    _spot("btcusdt", "BTC", "USDT", "2017-10-27", 30_000.0, 2, 4, 3.0, 200),
+    _spot("ethusdt", "ETH", "USDT", "2018-01-01T04:00", 1_800.0, 2, 4, 2.5, 2_000),
+    # Prices on both sides of 1e-3, where Java changes to exponents.
+    _spot("dogeusdt", "DOGE", "USDT", "2019-07-05", 0.00085, 7, 0, 2.0, 3_000, swing=0.6),
+    _spot("pepeusdt", "PEPE", "USDT", "2023-05-06T02:00", 0.00001, 9, 10, 2.0, 0, long_digits=True),
+    _spot("ethbtc", "ETH", "BTC", "2017-10-27", 0.03, 6, 4, 0.3, 6_000, swing=0.2),
+    # Two very quiet ones: flat candles here, no candle at all there. The client must accept both (htx-api 3.1).
+    _spot("steemusdt", "STEEM", "USDT", "2018-05-02T08:00", 0.2, 4, 2, 0.02, 9_000),
+    _spot("mdxusdt", "MDX", "USDT", "2021-02-19T10:00", 0.05, 5, 2, 0.05, 30_000, flat_candles=False),
+    _spot("nasusdt", "NAS", "USDT", "2018-02-05T12:00", 0.6, 4, 2, 1.0, 5_000,
+          delisted_at=instant("2025-02-10T08:00")),
+    _spot("wavesusdt", "WAVES", "USDT", "2018-03-14T12:00", 2.0, 4, 4, 2.0, 90_000,
+          halts=((instant("2021-06-01T03:00"), instant("2021-06-02T11:30")), (instant("2026-02-03T09:00"), None))),
+    _spot("bmtusdt", "BMT", "USDT", "2025-03-18T10:00", 0.12, 5, 1, 2.5, 8_000),
+    _spot("币安人生usdt", "币安人生", "USDT", "2025-10-09T08:00", 0.15, 5, 1, 2.0, 7_000),
+    _linear("BTC-USDT", "2020-10-21T04:00", 30_000.0, 1, (1, 3), 4.0, 40, eras=(("2020-10-21T16:00", 8),),
+            funding_extra=_OFF_GRID, funding_holes=(_HOLE,)),
+    _linear("ETH-USDT", "2020-10-21T04:00", 1_800.0, 2, (1, 2), 3.0, 60,
+            eras=(("2020-10-21T16:00", 8), ("2024-09-02T00:00", 4))),
+    _linear("DOGE-USDT", "2020-12-02T06:00", 0.12, 5, (100, 0), 2.5, 20, quote_decimals=3,
+            eras=(("2020-12-02T08:00", 8), ("2025-06-10T00:00", 4), ("2025-06-12T08:00", 8))),
+    _linear("SHIB-USDT", "2021-05-10T10:00", 0.00002, 9, (1000, 0), 2.0, 300, quote_decimals=6, swing=0.6,
+            eras=(("2021-05-10T16:00", 8),)),
+    _linear("MDX-USDT", "2021-03-16T08:00", 0.05, 5, (10, 0), 0.05, 30, quote_decimals=4, flat_candles=False,
+            eras=(("2021-03-16T16:00", 8), ("2025-01-06T00:00", 4), ("2026-03-01T00:00", 1))),
+    _linear("LUNA-USDT", "2021-03-01T06:00", 0.8, 4, (1, 0), 2.0, 90, eras=(("2021-03-01T08:00", 8),),
+            delisted_at=instant("2025-05-13T08:00")),
+    # Taken off and listed again: the hole in between has neither candles nor fundings.
+    _linear("KSM-USDT", "2021-01-20T06:00", 30.0, 3, (1, 1), 1.0, 30, eras=(("2021-01-20T08:00", 8),),
+            zero_text="0E-18", halts=((instant("2025-02-20T08:00"), instant("2025-06-03T06:00")),),
+            funding_holes=((instant("2025-02-20T08:00:01"), instant("2025-06-03T06:00")),)),
+    _linear("WAVES-USDT", "2021-04-06T06:00", 2.0, 4, (1, 0), 1.5, 200, eras=(("2021-04-06T08:00", 8),),
+            halts=((instant("2026-02-03T09:00"), None),),
+            funding_holes=((instant("2026-02-03T09:00"), instant("2100-01-01")),)),
+    _linear("BMT-USDT", "2026-08-12T08:00", 0.12, 5, (10, 0), 2.5, 50, quote_decimals=4,
+            eras=(("2026-08-12T09:00", 1),)),
+    _linear("币安人生-USDT", "2025-10-09T10:00", 0.15, 5, (10, 0), 2.0, 50, quote_decimals=4,
+            eras=(("2025-10-09T12:00", 4),)),
+    _linear("BTC-USDT-250328", "2024-12-27T08:00", 30_300.0, 1, (1, 3), 1.0, 30, delivery="2025-03-28T08:00"),
+    _linear("BTC-USDT-261225", "2026-06-26T08:00", 30_600.0, 1, (1, 3), 1.0, 30, delivery="2026-12-25T08:00"),
+)
+# fmt: on
+
+INSTRUMENTS: dict[str, dict[str, Instrument]] = {
+    venue: {one.symbol: one for one in _TABLE if one.venue == venue} for venue in (SPOT, LINEAR)
+}
+"""venue -> symbol -> Instrument, in listing-page order."""
+
+
+def contract_type(one: Instrument, time: int) -> str:
+    """`swap`, or which of the rolling aliases a dated future is at an instant (htx-api 1.2: aliases move)."""
+    if one.delivery_at is None:
+        return "swap"
+    left = one.delivery_at - time
+    for days, name in ((7, "this_week"), (14, "next_week"), (98, "quarter")):
+        if left <= days * DAY:
+            return name
+    return "next_quarter"
+
+
+_ALIASES = {"CW": "this_week", "NW": "next_week", "CQ": "quarter", "NQ": "next_quarter"}
+
+
+def contract(code: str, time: int) -> Instrument | None:
+    """The linear contract of a code (in any case) or of a rolling alias such as BTC-USDT-CQ, if listed by `time`."""
+    table = INSTRUMENTS[LINEAR]
+    one = table.get(code.upper())
+    pair, _, alias = code.upper().rpartition("-")
+    if one is None and alias in _ALIASES:
+        one = next(
+            (
+                other
+                for other in table.values()
+                if other.symbol.startswith(pair + "-")
+                and other.status_at(time) == "online"
+                and contract_type(other, time) == _ALIASES[alias]
+            ),
+            None,
+        )
+    return None if one is None or one.status_at(time) == "pre-online" else one

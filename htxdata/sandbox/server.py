@@ -1,0 +1,176 @@
+"""The sandbox as an object: a server in a thread of its own, on 127.0.0.1, started and stopped with `with`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from aiohttp import web
+
+from .answers import Exchange
+from .faults import Faults
+from .limits import Budget, Door
+from .market import Market
+from .replay import Replay
+from .rest import Record, Rest
+
+_WORKERS = 2  # threads that make the candles that take long
+
+
+class Sandbox:
+    """A local HTX. Use as a context manager; the server runs in a background thread meanwhile.
+
+    seed: of the market. port: 0 takes a free one; one in use raises OSError on entering. faults: Faults, or what
+    `Faults.parse` takes. replay: Replay, or the folder of recordings. limits: True for HTX's own, False for none, or
+    host key -> requests in any second (or (requests, seconds)). clock: seconds since 1970, asked per request.
+    spot_history: 0 switches /market/history/candles off (404), N limits it to the newest N candles of a period.
+    v5: False takes the v5 fundings away (404). v5_from_inclusive: whether the cursor's own row is in its page.
+    ban_after: refusals within ten seconds that earn a ban of ban_seconds.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        port: int = 0,
+        faults: Faults | str | None = None,
+        replay: Replay | str | Path | None = None,
+        limits: bool | Mapping[str, float | Budget] = True,
+        clock: Callable[[], float] = time.time,
+        log_requests: bool = True,
+        spot_history: int | None = None,
+        *,
+        v5: bool = True,
+        v5_from_inclusive: bool = True,
+        ban_after: int = 20,
+        ban_seconds: float = 60.0,
+    ) -> None:
+        self.market = Market(seed)
+        self.faults = Faults.parse(faults) if isinstance(faults, str) else faults or Faults()
+        self.replay = Replay.load(replay) if isinstance(replay, (str, Path)) else replay
+        self._door = Door(limits, ban_after, ban_seconds)
+        self._exchange = Exchange(self.market, self.replay, v5, v5_from_inclusive, spot_history)
+        self._clock, self._asked_port = clock, port
+        self._log: list[Record] | None = [] if log_requests else None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._stop: asyncio.Event | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """http://127.0.0.1:PORT"""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """The `[hosts]` of a configuration that points here. WebSocket and archive are not served yet."""
+        socket_url = f"ws://127.0.0.1:{self.port}"
+        return {
+            "htx_spot_rest": f"{self.url}/htx-spot",
+            "htx_swap_rest": f"{self.url}/htx-swap",
+            "htx_spot_ws": f"{socket_url}/htx-spot",
+            "htx_swap_ws": f"{socket_url}/htx-swap",
+            "htx_archive": f"{self.url}/htx-archive",
+        }
+
+    @property
+    def requests(self) -> list[Record]:
+        """All requests so far, in order of arrival (empty with log_requests=False)."""
+        return list(self._log or ())
+
+    @property
+    def violations(self) -> int:
+        """How many requests came over the enforced limit."""
+        return len(self._door.violations)
+
+    @property
+    def violation_times(self) -> list[tuple[float, str, str]]:
+        """(monotonic seconds, host key, path) of each of them."""
+        return list(self._door.violations)
+
+    def __enter__(self) -> Sandbox:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", self._asked_port))
+            listener.listen(512)
+        except OSError:
+            listener.close()
+            raise
+        self.port = listener.getsockname()[1]
+        started: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._live, args=(listener, started), name="sandbox", daemon=True
+        )
+        self._thread.start()
+        started.result()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._loop is not None and self._stop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+        self._thread = self._loop = self._stop = None
+
+    def _live(self, listener: socket.socket, started: Future[None]) -> None:
+        try:
+            asyncio.run(self._run(listener, started))
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    async def _run(self, listener: socket.socket, started: Future[None]) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        with ThreadPoolExecutor(_WORKERS, "sandbox-candles") as workers:
+            # All threads exist from the start, so that none seems to be left behind by whoever asks first.
+            together = threading.Barrier(_WORKERS)
+            await asyncio.gather(
+                *(self._loop.run_in_executor(workers, together.wait) for _ in range(_WORKERS))
+            )
+            rest = Rest(self._exchange, self._door, self.faults, self._clock, self._log, workers)
+            runner = web.ServerRunner(
+                web.Server(rest.answer, access_log=None), handle_signals=False, shutdown_timeout=0.05
+            )
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+            started.set_result(None)
+            await self._stop.wait()
+            await runner.cleanup()
+
+
+def serve(
+    port: int = 8790,
+    seed: int = 0,
+    faults: Faults | str | None = None,
+    replay: Replay | str | Path | None = None,
+    on_ready: Callable[[Sandbox], Any] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then stop cleanly. Blocking; must be called in the main thread to hear signals."""
+    over = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        over.set()
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with Sandbox(seed, port, faults, replay, log_requests=False) as sandbox:
+            if on_ready is not None:
+                on_ready(sandbox)
+            while not over.wait(0.2):
+                pass
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -1,0 +1,155 @@
+"""How HTX spells things on the wire: numbers, candle rows, gzip.
+
+Spot prints doubles as Java does (`0.0`, `1.0E9`, `5.313E-5`), derivatives print plain decimals without trailing zeros
+(htx-api 1.5 and the kline samples). Written for this server alone; the client side has its own idea of all this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import zlib
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import orjson
+
+from .noise import Floats
+
+_deflate: Any = zlib
+with contextlib.suppress(ImportError):  # isal is a matter of speed only
+    from isal import isal_zlib as _deflate
+
+Columns = dict[str, Any]
+
+
+def java_double(value: float) -> str:
+    """A double as Java's Double.toString writes it."""
+    if value != value:
+        return "NaN"
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return repr(value)
+    mantissa, mark, exponent_text = repr(value).partition("e")
+    if mark:
+        return f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent_text)}"
+    sign, digits, exponent = Decimal(repr(value)).as_tuple()
+    text = "".join(map(str, digits))
+    power = len(text) - 1 + int(exponent)
+    return f"{'-' if sign else ''}{text[0]}.{text[1:].rstrip('0') or '0'}E{power}"
+
+
+def plain(value: float) -> str:
+    """A double without exponent and without trailing zeros, as many of HTX's derivative numbers are written."""
+    text = format(Decimal(repr(float(value))), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _java_tokens(column: Floats) -> list[bytes]:
+    tokens = _tokens(column)
+    size = np.abs(column)
+    for index in np.flatnonzero(((size < 1e-3) & (size != 0)) | (size >= 1e7)).tolist():
+        tokens[index] = java_double(float(column[index])).encode()
+    return tokens
+
+
+def _plain_tokens(column: Floats) -> list[bytes]:
+    text = orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] + b","
+    tokens = text.replace(b".0,", b",").split(b",")[:-1]
+    size = np.abs(column)
+    for index in np.flatnonzero(((size < 1e-3) & (size != 0)) | (size >= 1e15)).tolist():
+        tokens[index] = plain(float(column[index])).encode()
+    return tokens
+
+
+def _tokens(column: Any) -> list[bytes]:
+    text = orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY)
+    return text[1:-1].split(b",") if len(column) else []
+
+
+def _rows(fields: list[tuple[str, list[bytes]]]) -> bytes:
+    """Columns of tokens to `{...},{...}`, by interleaving: much faster than formatting row by row."""
+    count = len(fields[0][1])
+    width = 2 * len(fields)
+    parts: list[bytes] = [b""] * (width * count)
+    for number, (name, column) in enumerate(fields):
+        mark = b'"' + name.encode() + b'":'
+        parts[2 * number :: width] = [(b"},{" if number == 0 else b",") + mark] * count
+        parts[2 * number + 1 :: width] = column
+    return b"".join(parts)[2:] + b"}" if count else b""
+
+
+def spot_kline_rows(rows: Columns) -> bytes:
+    """Candles in the field order of sample spot-kline. `vol` is the quote turnover, `amount` the base volume."""
+    return _rows(
+        [
+            ("id", _tokens(rows["open_time"] // 1_000_000)),
+            *((name, _java_tokens(rows[name])) for name in ("open", "close", "low", "high")),
+            ("amount", _java_tokens(rows["volume"])),
+            ("vol", _java_tokens(rows["quote_volume"])),
+            ("count", _tokens(rows["trade_count"])),
+        ]
+    )
+
+
+def linear_kline_rows(rows: Columns, zero: str) -> bytes:
+    """Candles in the field order of sample linear-kline. `vol` is contracts, `amount` coins, both sides counted."""
+    amount, turnover = _plain_tokens(rows["volume"]), _plain_tokens(rows["quote_volume"])
+    if zero != "0":
+        for index in np.flatnonzero(rows["trade_count"] == 0).tolist():
+            amount[index] = turnover[index] = zero.encode()
+    return _rows(
+        [
+            ("amount", amount),
+            ("close", _plain_tokens(rows["close"])),
+            ("count", _tokens(rows["trade_count"])),
+            ("high", _plain_tokens(rows["high"])),
+            ("id", _tokens(rows["open_time"] // 1_000_000)),
+            ("low", _plain_tokens(rows["low"])),
+            ("open", _plain_tokens(rows["open"])),
+            ("trade_turnover", turnover),
+            ("vol", _tokens(rows["contracts"])),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a body, and its deflate blocks: whole bytes that can stand in the middle of any gzip stream."""
+
+    text: bytes
+    squeezed: bytes
+
+
+def piece(text: bytes) -> Piece:
+    """Squeeze a part of a body so that it can be used again in bodies that differ around it."""
+    machine = _deflate.compressobj(1, _deflate.DEFLATED, -15)
+    return Piece(text, machine.compress(text) + machine.flush(_deflate.Z_FULL_FLUSH))
+
+
+def _stored(text: bytes, final: bool) -> bytes:
+    """One stored deflate block (RFC 1951, 3.2.4)."""
+    return struct.pack("<BHH", final, len(text), len(text) ^ 0xFFFF) + text
+
+
+def gzipped(before: bytes, middle: Piece | None, after: bytes) -> bytes:
+    """One gzip stream of before + middle + after. The ends are stored, the middle is as squeezed already."""
+    if middle is None:
+        body = before + after
+        squeezed = piece(body).squeezed
+        return _HEAD + squeezed + _stored(b"", True) + struct.pack("<II", zlib.crc32(body), len(body))
+    check = zlib.crc32(after, zlib.crc32(middle.text, zlib.crc32(before)))
+    length = len(before) + len(middle.text) + len(after)
+    return b"".join(
+        (
+            _HEAD,
+            _stored(before, False),
+            middle.squeezed,
+            _stored(after, True),
+            struct.pack("<II", check, length),
+        )
+    )
+
+
+_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"

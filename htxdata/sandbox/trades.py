@@ -1,0 +1,151 @@
+"""The trades of the seeded market: how many in each minute, when, at what price, how much.
+
+All integers: times in ms, prices and quantities in the symbol's smallest units, so that whatever is summed from them
+does not depend on the order of summing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from .instruments import LINEAR, Instrument
+from .noise import Ints, key_of, path, words
+from .periods import MINUTE
+
+_ORDINALS = 32  # more than the trades of any minute
+_COUNT_BITS, _TAIL = 12, 15
+
+
+@dataclass(frozen=True)
+class Trades:
+    """Trades in ascending order of time. `minute` is the minute since 1970, `time` ms UTC, the rest symbol's units."""
+
+    time: Ints
+    minute: Ints
+    identity: Ints
+    price: Ints
+    quantity: Ints
+    quote: Ints
+    contracts: Ints
+    buy: Any  # bool array: the taker bought
+
+    def where(self, keep: Any) -> Trades:
+        """The trades that a mask lets through."""
+        return Trades(*(getattr(self, field.name)[keep] for field in fields(self)))
+
+
+class Trading:
+    """Makes the trades of any stretch of time from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._tables: dict[float, Ints] = {}
+
+    def counts(self, one: Instrument, minutes: Ints) -> Ints:
+        """How many trades each of these minutes (ascending) has."""
+        table = self._tables.get(one.trades_per_minute)
+        if table is None:
+            table = self._tables[one.trades_per_minute] = _quantiles(one.trades_per_minute)
+        draw = words(key_of("count", self._seed, one.venue, one.symbol), minutes) >> np.uint64(
+            64 - _COUNT_BITS
+        )
+        counts = table.take(draw.astype(np.int64))
+        sessions = one.sessions()
+        if not len(minutes) or (
+            len(sessions) == 1
+            and sessions[0][0] < minutes[0] * MINUTE
+            and (minutes[-1] + 1) * MINUTE <= sessions[0][1]
+        ):
+            return counts
+        trading = np.zeros(len(minutes), dtype=bool)
+        times = minutes * MINUTE
+        for first, last in sessions:
+            trading |= (times >= first) & (times < last)
+            counts = np.where(
+                times == first, np.maximum(counts, 1), counts
+            )  # there is always an opening trade
+        return np.where(trading, counts, 0)
+
+    def between(self, one: Instrument, lower: int, upper: int) -> Trades:
+        """All trades in [lower, upper), us UTC."""
+        first, last = lower // MINUTE, -(-upper // MINUTE)
+        minutes = np.arange(first, max(first, last), dtype=np.int64)
+        trades = self.within(one, minutes, self.counts(one, minutes))
+        if lower % MINUTE or upper % MINUTE:
+            times = trades.time * 1000
+            trades = trades.where((times >= lower) & (times < upper))
+        return trades
+
+    def last_price(self, one: Instrument, before: int) -> int:
+        """The price (units) of the last trade before a whole minute (us UTC); 0 if there was none."""
+        stop, width, floor = before // MINUTE, 64, one.listed_at // MINUTE
+        while stop > floor:
+            minutes = np.arange(max(floor, stop - width), stop, dtype=np.int64)
+            counts = self.counts(one, minutes)
+            busy = np.flatnonzero(counts)
+            if len(busy):
+                last = busy[-1:]
+                return int(self.within(one, minutes[last], counts[last]).price[-1])
+            stop, width = int(minutes[0]), width * 8
+        return 0
+
+    def within(self, one: Instrument, minutes: Ints, counts: Ints) -> Trades:
+        """The trades of these minutes, which have so many each."""
+        total = int(counts.sum())
+        minute = np.repeat(minutes, counts)
+        ordinal = np.arange(total, dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+        dice = words(key_of("trade", self._seed, one.venue, one.symbol), minute * _ORDINALS + ordinal)
+        # Each trade has its own stretch of the minute, so that ordinals ascend with time.
+        time = (ordinal << 16) + (dice & np.uint64(0xFFFF)).astype(np.int64)
+        time *= 60_000
+        time //= np.repeat(counts, counts) << 16
+        time += minute * 60_000
+        buy = (dice >> np.uint64(16) & np.uint64(1)).astype(bool)
+        # A path per coin, so that its spot pair, swap and futures move together.
+        factor = path(key_of("path", self._seed, one.base, one.quote), time, one.swing)
+        factor *= one.level * 10.0**one.price_decimals / one.tick_units
+        price = np.rint(factor).astype(np.int64)
+        price += buy  # the spread is one tick
+        np.maximum(price, 1, out=price)
+        price *= one.tick_units
+        quantity, quote, contracts = _sizes(one, dice, price)
+        identity = minute * 100 + ordinal + 100_000_000_000
+        if one.venue == LINEAR:
+            identity *= 10_000  # match order id x 10000 + n (htx-api 4.5)
+        return Trades(time, minute, identity, price, quantity, quote, contracts, buy)
+
+
+def _sizes(one: Instrument, dice: Any, price: Ints) -> tuple[Ints, Ints, Ints]:
+    """Quantity, quote quantity and contracts of trades, in units."""
+    surplus = one.price_decimals + one.quantity_decimals - one.quote_decimals
+    if one.long_digits:
+        quantity = (dice >> np.uint64(12)).astype(np.int64) + 1
+        quote = np.rint(price.astype(np.float64) * quantity / 10.0**surplus).astype(np.int64)
+        return quantity, quote, np.zeros(len(price), dtype=np.int64)
+    # A heavy tail: uniform draws divided by powers of two.
+    size = (dice >> np.uint64(17) & np.uint64(0xFFFFF)).astype(np.int64)
+    halvings = (dice >> np.uint64(37) & np.uint64(7)).astype(np.int64)
+    lots = (size * (one.typical_lots * 8) >> (18 + halvings)) + 1
+    contracts = np.zeros(len(price), dtype=np.int64)
+    if one.venue == LINEAR:
+        lots *= 2  # volumes of derivatives count both sides and are always even (htx-api 1.5, 4.5)
+        contracts = lots
+    quantity = lots * one.lot_units
+    quote = price * quantity
+    if surplus:
+        quote = (quote + 10**surplus // 2) // 10**surplus
+    return quantity, quote, contracts
+
+
+def _quantiles(rate: float) -> Ints:
+    """A table of trade counts that is spread as Poisson(rate), cut off where almost nothing is left."""
+    size = 1 << _COUNT_BITS
+    chance, total, bounds = float(np.exp(-rate)), 0.0, []
+    for count in range(_TAIL):
+        total += chance
+        bounds.append(total * size)
+        chance *= rate / (count + 1)
+    return np.searchsorted(np.array(bounds), np.arange(size) + 0.5).astype(np.int64)
