@@ -45,14 +45,14 @@ venv: .venv/.installed  ## make .venv with everything in it (about a minute; sec
 	@touch $@
 
 .PHONY: demo
-demo: venv  ## a local exchange, a backfill, a few seconds of capture, and where to look
+demo: venv  ## a local exchange, a backfill by the Prefect flow, and where to look
 	@$(BIN)/python -m htxdata demo
 
 # ---------------------------------------------------------------- checks (all of them: .ci/run)
 
 .PHONY: test
 test: venv  ## the default suite (make test WORKERS=0 ARGS='-k paging -x')
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 .PHONY: slow
 slow: venv  ## the tests marked slow

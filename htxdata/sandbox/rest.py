@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from typing import NamedTuple
 
 from aiohttp import web
@@ -179,7 +180,8 @@ class Rest:
         headers: dict[str, str] | None = None,
         fired: list[Fired] | None = None,
     ) -> web.StreamResponse:
-        sent = {"Content-Type": answer.content_type, **(headers or {})}
+        date = formatdate(self._clock(), usegmt=True)  # by the sandbox's clock, as everything else it says
+        sent = {"Content-Type": answer.content_type, "Date": date, **(headers or {})}
         if any(one.rule.kind == "garbage" for one in fired or ()):
             answer = Answer(broken_body(fired or [], answer.body()), status=answer.status)
         squeeze = "gzip" in request.headers.get("Accept-Encoding", "")

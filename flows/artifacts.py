@@ -1,0 +1,61 @@
+"""What a run shows on its page: how far it is, what every series holds now, and what is missing and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+
+from htxdata.ingest.backfill import Outcome
+from htxdata.ingest.run import Report
+from htxdata.ingest.session import Session
+from htxdata.timeline import iso
+
+PUBLISH_EVERY = 2.0
+"""Seconds between two updates of the progress; each is a call to the API."""
+
+MOST_ROWS = 500
+"""Rows of a table; a page with more of them is slow, and `htxdata coverage` has them all."""
+
+
+class Progress:
+    """The progress artifact and a log line, no oftener than every ``PUBLISH_EVERY`` seconds."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._said = total, time.monotonic()
+        self._id: UUID | None = None
+        if total:
+            self._id = cast(UUID, create_progress_artifact(0.0, "partitions", f"{total} partitions"))
+
+    def step(self, outcomes: Sequence[Outcome]) -> None:
+        done = len(outcomes)
+        if self._id is None or (done < self._total and time.monotonic() - self._said < PUBLISH_EVERY):
+            return
+        self._said = time.monotonic()
+        rows = sum(outcome.added for outcome in outcomes)
+        get_run_logger().info("%d of %d partitions, %d rows", done, self._total, rows)
+        update_progress_artifact(self._id, progress=100 * done / self._total)
+
+
+def publish(report: Report, session: Session) -> None:
+    """The tables ``coverage`` and, where spans are missing, ``missing``."""
+    rows = [
+        {"series": str(plan.series), "from": iso(span.start), "to": iso(span.end), "verdict": span.verdict,
+         "rows": span.rows}
+        for plan in report.plans
+        for span in session.store.coverage(plan.series)
+    ]  # fmt: skip
+    _table("coverage", rows, "What every series of this run holds now")
+    lost = [{"series": str(s), "span": str(m.window), "why": m.why} for s, m in report.missing]
+    if lost:
+        _table("missing", lost, "What is missing, and why")
+
+
+def _table(key: str, rows: list[dict[str, Any]], description: str) -> None:
+    if len(rows) > MOST_ROWS:
+        description += f" (the first {MOST_ROWS} of {len(rows)} rows)"
+    create_table_artifact(rows[:MOST_ROWS], key=key, description=description)

@@ -1,0 +1,285 @@
+"""Two versions of a partition's rows become one. Pure: Arrow in, Arrow out.
+
+Per key, comparing all columns but the key and where the row came from (``source``, ``received_at``, ``superseded_at``):
+
+==============================  ====================================================================================
+equal                           the stored row stays untouched, with its old ``received_at``
+a NULL on one side only         the value fills the NULL; no revision, the row keeps its old provenance
+any difference                  the later ``received_at`` wins (tie: the incoming); the other version is superseded
+==============================  ====================================================================================
+
+Doubles among the incoming rows are settled among themselves by the same rules, later in place counting as incoming.
+A winner's NULLs are not filled from the version that it replaces: no row is made of two versions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from htxdata.errors import RowsLost
+from htxdata.schema import Dataset
+
+_SUPERSEDED = "superseded_at"
+PROVENANCE = ("source", "received_at", _SUPERSEDED)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """``superseded`` holds the versions that lost, each with ``superseded_at``: when the winner was received.
+
+    ``taken`` are the rows of the incoming table that are new in ``table`` (for sums over them).
+    """
+
+    table: pa.Table
+    added: int
+    replaced: int
+    changed: bool
+    superseded: pa.Table | None
+    taken: Any
+
+
+def times_of(dataset: Dataset, table: pa.Table) -> Any:
+    """The time column as int64 microseconds."""
+    return _ints(table[dataset.time_column])
+
+
+def merge(dataset: Dataset, old: pa.Table | None, new: pa.Table) -> Merged:
+    """``old`` is sorted and without doubles, as it comes from a file; ``new`` is in any order and may hold doubles."""
+    everything = np.arange(new.num_rows)
+    if _ascending(dataset, new):
+        if old is None or old.num_rows == 0:
+            return Merged(_widened(new, old), new.num_rows, 0, new.num_rows > 0, None, everything)
+        if new.num_rows == 0:
+            return Merged(old, 0, 0, False, None, everything)
+        if len(dataset.key) == 1 and _ints(old[dataset.key[0]])[-1] < _ints(new[dataset.key[0]])[0]:
+            table = pa.concat_tables([old, _widened(new, old)])
+            return Merged(table, new.num_rows, 0, True, None, everything)
+    elif new.num_rows == 0:
+        return Merged(new if old is None else old, 0, 0, False, None, everything)
+
+    new = _widened(new, old)
+    start = new.slice(0, 0) if old is None else old
+    codes = _codes(dataset, start, new)
+    stored, incoming = codes[: start.num_rows], codes[start.num_rows :]
+    losers: list[pa.Table] = []
+    # The incoming rows among themselves first: were their doubles laid over the stored rows one by one, two versions
+    # heard at once would replace each other on every run.
+    layers = _layers(incoming)
+    if len(layers) > 1 and _SUPERSEDED in dataset.key:
+        done = Merged(start, 0, 0, False, None, everything[:0])
+        for layer in layers:
+            done = _also(done, merge(dataset, done.table, new.take(pa.array(layer))))
+        return done
+    one, at, origin = new.take(pa.array(layers[0])), incoming[layers[0]], layers[0]
+    for layer in layers[1:]:
+        one, at, origin, _, lost, _ = _fold(
+            dataset, one, at, origin, new.take(pa.array(layer)), incoming[layer], layer
+        )
+        if lost is not None:
+            losers.append(lost)
+    untouched = np.full(
+        start.num_rows, -1
+    )  # for each row of the result its place in `new`, -1 where it is old
+    table, at, origin, added, lost, changed = _fold(dataset, start, stored, untouched, one, at, origin)
+    if lost is not None:
+        losers.append(lost)
+    order = _order(dataset, table)
+    if order is not None:
+        table, at, origin = table.take(pa.array(order)), at[order], origin[order]
+    taken = origin[origin >= 0]
+    if table.num_rows != start.num_rows + added or not np.isin(stored, at).all():
+        raise RowsLost(
+            f"{dataset.name}: {start.num_rows} stored and {added} added rows became {table.num_rows}; "
+            "nothing was written"
+        )
+    merged = Merged(table.combine_chunks(), added, len(taken) - added, changed, None, taken)
+    if not losers:
+        return merged
+    lost = pa.concat_tables(losers).select([*dataset.columns, *({_SUPERSEDED} - set(dataset.columns))])
+    return _beside(dataset, merged, lost) if _SUPERSEDED in dataset.key else replace(merged, superseded=lost)
+
+
+def _beside(dataset: Dataset, merged: Merged, lost: pa.Table) -> Merged:
+    """Revisions are never replaced: one that finds its key taken by another is stored a microsecond later.
+
+    It happens where two older versions lost to one newer, the second having been heard before the newer one but stored
+    after it; both are then superseded at the same instant.
+    """
+    at = lost.column_names.index(_SUPERSEDED)
+    field = lost.schema.field(at)
+    nudged = pa.array(_ints(lost[_SUPERSEDED]) + 1).cast(field.type)
+    return _also(merged, merge(dataset, merged.table, lost.set_column(at, field, nudged)))
+
+
+def _also(merged: Merged, more: Merged) -> Merged:
+    return replace(
+        merged, table=more.table, added=merged.added + more.added, changed=merged.changed or more.changed
+    )
+
+
+def _fold(
+    dataset: Dataset, table: pa.Table, at: Any, origin: Any, new: pa.Table, codes: Any, places: Any
+) -> tuple[pa.Table, Any, Any, int, pa.Table | None, bool]:
+    """Merge ``new``, without doubles, into ``table``. ``at`` and ``codes`` stand for the keys of the two."""
+    rank = np.argsort(at, kind="stable")
+    found = np.searchsorted(at, codes, sorter=rank)
+    known = np.zeros(len(codes), dtype=bool)
+    inside = found < len(at)
+    known[inside] = at[rank[found[inside]]] == codes[inside]
+    mine = np.flatnonzero(known)  # rows of `new` whose key is in the table …
+    here = rank[found[mine]] if len(mine) else mine  # … and where
+    lost: pa.Table | None = None
+    changed = False
+    if len(mine):
+        theirs, ours = new.take(pa.array(mine)), table.take(pa.array(here))
+        differs, fills = _compare(dataset, ours, theirs)
+        if _SUPERSEDED in dataset.key:
+            later = np.zeros(len(mine), dtype=bool)
+        else:
+            later = _ints(theirs["received_at"]) >= _ints(ours["received_at"])
+        wins, loses = differs & later, differs & ~later
+        lost = _superseded(ours, theirs, wins, loses)
+        for name, mask in fills.items():
+            mask = mask & ~differs
+            if mask.any():
+                table = _filled(table, name, here[mask], theirs[name].filter(pa.array(mask)))
+                changed = True
+        if wins.any():
+            picks = np.arange(table.num_rows)
+            picks[here[wins]] = table.num_rows + np.arange(int(wins.sum()))
+            table = pa.concat_tables([table, theirs.filter(pa.array(wins))]).take(pa.array(picks))
+            origin = origin.copy()
+            origin[here[wins]] = places[mine[wins]]
+            changed = True
+    fresh = np.flatnonzero(~known)
+    if len(fresh):
+        table = pa.concat_tables([table, new.take(pa.array(fresh))])
+        at = np.concatenate([at, codes[fresh]])
+        origin = np.concatenate([origin, places[fresh]])
+        changed = True
+    return table, at, origin, len(fresh), lost, changed
+
+
+def _compare(dataset: Dataset, ours: pa.Table, theirs: pa.Table) -> tuple[Any, dict[str, Any]]:
+    """Rows with any difference, and by column the rows where only theirs has a value."""
+    differs = np.zeros(ours.num_rows, dtype=bool)
+    fills: dict[str, Any] = {}
+    for name in ours.column_names:
+        if name in dataset.key or name in PROVENANCE:
+            continue
+        one, other = ours[name], theirs[name]
+        if one.null_count < len(one) and other.null_count < len(other):
+            differs |= _mask(pc.fill_null(pc.not_equal(one, other), False))
+        if one.null_count and other.null_count < len(other):
+            fills[name] = _mask(pc.and_(pc.is_null(one), pc.is_valid(other)))
+    return differs, fills
+
+
+def _superseded(ours: pa.Table, theirs: pa.Table, wins: Any, loses: Any) -> pa.Table | None:
+    parts = []
+    for losing, winning, mask in ((ours, theirs, wins), (theirs, ours, loses)):
+        if mask.any():
+            chosen = pa.array(mask)
+            rows = losing.filter(chosen)
+            if _SUPERSEDED not in rows.column_names:
+                rows = rows.append_column(
+                    pa.field(_SUPERSEDED, rows.schema.field("received_at").type, nullable=False),
+                    winning["received_at"].filter(chosen),
+                )
+            parts.append(rows)
+    return pa.concat_tables(parts) if parts else None
+
+
+def _filled(table: pa.Table, name: str, rows: Any, values: pa.ChunkedArray) -> pa.Table:
+    mask = np.zeros(table.num_rows, dtype=bool)
+    mask[rows] = True
+    # replace_with_mask goes by position in the table, whatever the order of the incoming rows was
+    values = values.take(pa.array(np.argsort(rows, kind="stable")))
+    column = pc.replace_with_mask(table[name].combine_chunks(), pa.array(mask), values.combine_chunks())
+    at = table.column_names.index(name)
+    return table.set_column(at, table.schema.field(at), column)
+
+
+# ---------------------------------------------------------------------------------------------- keys
+
+
+def _ints(column: pa.ChunkedArray) -> Any:
+    """A column of instants or integers as int64 numpy."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return array.view(pa.int64()).to_numpy(zero_copy_only=False)
+
+
+def _mask(values: Any) -> Any:
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return array.to_numpy(zero_copy_only=False)
+
+
+def _is_instant(column: pa.ChunkedArray) -> bool:
+    kind = column.type
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_int64(kind)) and column.null_count == 0
+
+
+def _ascending(dataset: Dataset, table: pa.Table) -> bool:
+    """Whether the rows are sorted and no key occurs twice; cheap, and decided for plain time keys only."""
+    if dataset.key != (dataset.time_column,):
+        return bool(table.num_rows < 2)
+    times = times_of(dataset, table)
+    return bool((times[1:] > times[:-1]).all())
+
+
+def _codes(dataset: Dataset, old: pa.Table, new: pa.Table) -> Any:
+    """One integer per row of both tables, equal where the keys are equal."""
+    code: Any = None
+    for name in dataset.key:
+        column = pa.chunked_array([*old[name].chunks, *new[name].chunks], type=old[name].type)
+        if _is_instant(column):
+            part = _ints(column)
+        else:
+            words = column.combine_chunks().dictionary_encode(null_encoding="encode")
+            part = words.indices.to_numpy(zero_copy_only=False)
+        if code is None:
+            code = part.astype(np.int64)
+        else:  # two columns to one: number the pairs
+            _, first = np.unique(code, return_inverse=True)
+            kinds, second = np.unique(part, return_inverse=True)
+            code = first.astype(np.int64) * len(kinds) + second
+    return code
+
+
+def _layers(codes: Any) -> list[Any]:
+    """Positions of the first occurrence of every key, then of the second ones, and so on, each in order."""
+    rank = np.argsort(codes, kind="stable")
+    ranked = codes[rank]
+    first = np.ones(len(codes), dtype=bool)
+    first[1:] = ranked[1:] != ranked[:-1]
+    if first.all():
+        return [np.arange(len(codes))] if len(codes) else []
+    starts = np.flatnonzero(first)
+    nth = np.empty(len(codes), dtype=np.int64)
+    nth[rank] = np.arange(len(codes)) - np.repeat(starts, np.diff([*starts, len(codes)]))
+    return [np.flatnonzero(nth == number) for number in range(int(nth.max()) + 1)]
+
+
+def _order(dataset: Dataset, table: pa.Table) -> Any:
+    """The permutation that sorts by time, then key; ``None`` where the table is sorted."""
+    if dataset.key == (dataset.time_column,):
+        times = times_of(dataset, table)
+        return None if (times[1:] > times[:-1]).all() else np.argsort(times, kind="stable")
+    names = dict.fromkeys((dataset.time_column, *dataset.key))
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in names]).to_numpy()
+    return None if (order[1:] > order[:-1]).all() else order
+
+
+def _widened(new: pa.Table, old: pa.Table | None) -> pa.Table:
+    """``new`` with the columns that only a newer htxdata knows and the file has, all NULL."""
+    if old is None:
+        return new
+    for field in old.schema:
+        if field.name not in new.column_names:
+            new = new.append_column(field, pa.nulls(new.num_rows, field.type))
+    return new

@@ -1,0 +1,54 @@
+"""One Prefect server for the whole session (seconds to start), and configurations that point at a sandbox."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from htxdata.sandbox import Sandbox
+
+Configure = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def prefect_server(own_machine: None) -> Iterator[str]:
+    """The address of a Prefect server that this process's flows talk to."""
+    from flows.local_server import LocalServer
+
+    home = Path(os.environ["PREFECT_HOME"])
+    with LocalServer(home) as server:
+        from prefect.settings import (
+            PREFECT_API_URL,
+            PREFECT_HOME,
+            PREFECT_LOGGING_TO_API_ENABLED,
+            PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
+            temporary_settings,
+        )
+
+        settings = {
+            PREFECT_API_URL: server.url(),
+            PREFECT_HOME: home,
+            PREFECT_LOGGING_TO_API_ENABLED: False,
+            PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False,
+        }
+        with temporary_settings(updates=settings):
+            yield server.url()
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Configure:
+    """Write the configuration that points a lake in ``tmp_path`` at a sandbox; returns the file's name."""
+
+    def write(sandbox: Sandbox, spot: float = 2000, swap: float = 2000, more: str = "") -> str:
+        hosts = "\n".join(f'{key} = "{base}"' for key, base in sandbox.hosts.items())
+        file = tmp_path / "htxdata.toml"
+        file.write_text(
+            f'lake = "{tmp_path / "lake"}"\ntape = "{tmp_path / "tape"}"\n[hosts]\n{hosts}\n'
+            f"[budgets]\nhtx_spot_rest = {spot}\nhtx_swap_rest = {swap}\n{more}"
+        )
+        return str(file)
+
+    return write
