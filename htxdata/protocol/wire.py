@@ -20,8 +20,11 @@ FaultKind = Literal[
     "refused",  # any other error of the venue
 ]
 
-RETRYABLE: frozenset[FaultKind] = frozenset({"network", "server", "throttled", "banned", "busy", "maintenance", "garbled"})
-"""Worth asking again. `garbled` is retried too: a half-written answer of an overloaded server is not the venue's word."""
+RETRYABLE: frozenset[FaultKind] = frozenset(
+    {"network", "server", "throttled", "banned", "busy", "maintenance", "garbled"}
+)
+"""Worth asking again. `garbled` is retried too: a half-written answer of an overloaded server is not the
+venue's word."""
 
 
 @dataclass(frozen=True, slots=True)

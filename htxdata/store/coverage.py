@@ -110,6 +110,16 @@ def across(spans: Iterable[Span]) -> list[Span]:
     return out
 
 
+def with_missing(spans: Iterable[Span]) -> list[Span]:
+    """The spans of a series and, between them, what no footer speaks of: ``missing`` (law 5)."""
+    out: list[Span] = []
+    for span in spans:
+        if out and out[-1].end < span.start:
+            out.append(Span(out[-1].end, span.start, "missing", "", 0, 0))
+        out.append(span)
+    return out
+
+
 # --------------------------------------------------------------------------------------------- one window
 
 

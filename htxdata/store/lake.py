@@ -22,6 +22,7 @@ from htxdata.market import Series
 from htxdata.schema import DATASETS, Dataset, dataset
 from htxdata.schema.sql import select_list, view_columns
 from htxdata.store import footer, ledger, narrow
+from htxdata.store.coverage import with_missing
 from htxdata.store.footer import Span
 from htxdata.store.layout import Pattern, Selection
 from htxdata.timeline import Window, from_datetime, parse_instant, to_datetime
@@ -303,7 +304,7 @@ def _coverage_columns() -> str:
 def _span_table(found: dict[Series, list[Span]]) -> pa.Table:
     import pyarrow as pa
 
-    lines = [(line, span) for line, spans in found.items() for span in spans]
+    lines = [(line, span) for line, spans in found.items() for span in with_missing(spans)]
     texts: dict[str, list[str | None]] = {
         "dataset": [line.dataset for line, _ in lines],
         "venue": [line.venue for line, _ in lines],

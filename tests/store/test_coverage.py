@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from htxdata.store.coverage import Asked, across, join, judge, settled
+from htxdata.store.coverage import Asked, across, join, judge, settled, with_missing
 from htxdata.store.footer import Footer, Span, pack, unpack
 from htxdata.timeline import DAY, HOUR, Grid, Window
 from tests.store.build import instant
@@ -211,3 +211,10 @@ def test_states_and_events_are_present_as_a_whole() -> None:
 def test_a_wrong_verdict_is_refused() -> None:
     with pytest.raises(ValueError, match="verdict"):
         judge("grid", GRID, CELL, [], [Asked(Window(0, 1), "rest", 9, "perhaps")], times(frozenset()), 0)
+
+
+def test_between_two_spans_nobody_asked_is_missing() -> None:
+    """Every instant between the first and the last span has a verdict; touching spans get nothing between them."""
+    spans = [Span(0, 10, "present", "rest", 50, 3), Span(10, 20, "empty", "rest", 50, 0), Span(30, 40, "present", "rest", 50, 1)]
+    assert with_missing(spans) == [*spans[:2], Span(20, 30, "missing", "", 0, 0), spans[2]]
+    assert with_missing([]) == []

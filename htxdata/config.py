@@ -1,0 +1,225 @@
+"""``htxdata.toml``, the environment and ``.env``, made into one frozen settings value.
+
+Later wins: the defaults, the TOML file, the environment. The file is ``--config``, or ``HTXDATA_CONFIG``, or
+``htxdata.toml`` in the working directory where there is one. A key of the file is the environment variable
+``HTXDATA_`` + its name in capitals, tables nested with ``__`` (``HTXDATA_HOSTS__HTX_SPOT_REST``). Secrets come from the
+environment or ``.env`` and from nowhere else; they are never part of this value and never printed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from htxdata.errors import ConfigError
+
+HOSTS: Mapping[str, str | None] = {
+    "htx_spot_rest": "https://api.huobi.pro",
+    "htx_spot_ws": "wss://api.huobi.pro",
+    "htx_swap_rest": "https://api.hbdm.com",
+    "htx_swap_ws": "wss://api.hbdm.com",
+    "htx_archive": "https://huobi-service-data.s3.amazonaws.com",
+    "hashkey_rest": "https://api-glb.hashkey.com",
+    "hashkey_ws": "wss://stream-glb.hashkey.com",
+    "permanent_rest": None,
+    "permanent_ws": None,
+}
+"""The default base of every host; ``None`` where there is none."""
+
+BUDGETS: Mapping[str, float] = {
+    "htx_spot_rest": 8,  # htx-api 2.1: "use at most 8 requests/s per endpoint per address"
+    # htx-api 2.2: one budget serves all product lines on the host, so it stays below the tightest public limit there,
+    # 120 in 3 s for coin-margined reference data. Market data alone would bear 800/s: raise it if
+    # you only ask for that.
+    "htx_swap_rest": 38,
+    "htx_archive": 20,  # S3 itself has no such limit; a polite figure
+    "hashkey_rest": 8,
+    "permanent_rest": 8,
+}
+"""Requests per second from this machine."""
+
+SECRETS = ("HTX_ACCESS_KEY", "HTX_SECRET_KEY", "HASHKEY_API_KEY", "HASHKEY_SECRET_KEY", "PERMANENT_ACCESS_KEY",
+           "PERMANENT_SECRET_KEY")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Keep:
+    """One ``[[keep]]``: what ``sync`` keeps up to date. ``since`` is as written (ISO 8601)."""
+
+    venue: str
+    dataset: str
+    symbols: tuple[str, ...]
+    periods: tuple[str, ...] = ()
+    since: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings. ``lake`` and ``tape`` are as written, relative to the working directory."""
+
+    lake: str = "data/lake"
+    tape: str = "data/tape"
+    hosts: Mapping[str, str | None] = field(default_factory=lambda: dict(HOSTS))
+    budgets: Mapping[str, float] = field(default_factory=lambda: dict(BUDGETS))
+    keep: tuple[Keep, ...] = ()
+    origin: str = "the defaults"
+    """Where the file part came from, for messages."""
+
+    def host(self, key: str) -> str:
+        """The base URL of a host, without a slash at its end, or ``ConfigError`` where none is set."""
+        base = self.hosts.get(key)
+        if not base:
+            raise ConfigError(f"no address for {key}: set {key} in [hosts] or HTXDATA_HOSTS__{key.upper()}")
+        return base.rstrip("/")
+
+
+_TOP = ("lake", "tape", "hosts", "budgets", "keep")
+
+
+def load(path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force. ``path`` is what ``--config`` said; a file that was named must exist."""
+    env = dict(os.environ if environ is None else environ)
+    named = path or env.get("HTXDATA_CONFIG")
+    file = Path(named) if named else Path("htxdata.toml")
+    table: dict[str, Any] = {}
+    origin = "the defaults"
+    if named and not file.is_file():
+        raise ConfigError(f"there is no configuration file {str(file)!r}")
+    if file.is_file():
+        origin = str(file)
+        try:
+            table = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file} is not valid TOML: {error}") from None
+        except OSError as error:
+            raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+    for secret in SECRETS:
+        for place in (table, *(part for part in table.values() if isinstance(part, dict))):
+            if secret in place or secret.lower() in place:
+                raise ConfigError(
+                    f"{origin}: {secret} belongs into the environment or .env, never into this file"
+                )
+    _known(table, _TOP, origin, "")
+    return _settings(table, _from_environment(table, env, origin), origin)
+
+
+def _from_environment(table: dict[str, Any], env: Mapping[str, str], origin: str) -> dict[str, str]:
+    """Lay the environment over ``table``; returns which variable each of the keys came from."""
+    said: dict[str, str] = {}
+    for name, value in sorted(env.items()):
+        if not name.startswith("HTXDATA_") or name == "HTXDATA_CONFIG":
+            continue
+        keys = name.removeprefix("HTXDATA_").lower().split("__")
+        if len(keys) == 1 and keys[0] not in _TOP:
+            continue  # not one of ours; a nested name can only be meant for us, so a slip there is said
+        if (keys[0] in ("hosts", "budgets")) != (len(keys) == 2):
+            raise ConfigError(f"environment variable {name}: there is no such setting")
+        if len(keys) == 2:
+            section = table.setdefault(keys[0], {})
+            if not isinstance(section, dict):
+                raise ConfigError(f"{origin}: [{keys[0]}] must be a table, not {section!r}")
+            known = HOSTS if keys[0] == "hosts" else BUDGETS
+            if keys[1] not in known:
+                raise ConfigError(f"environment variable {name}: choose from {', '.join(known)}")
+            section[keys[1]] = value
+        elif keys[0] == "keep":
+            try:
+                table["keep"] = tomllib.loads(f"keep = {value}")["keep"]
+            except tomllib.TOMLDecodeError as error:
+                raise ConfigError(f"environment variable {name} is no TOML list of tables: {error}") from None
+        else:
+            table[keys[0]] = value
+        said[".".join(keys)] = f"environment variable {name}"
+    return said
+
+
+def _known(
+    table: Mapping[str, Any], names: Mapping[str, Any] | tuple[str, ...], origin: str, section: str
+) -> None:
+    for key in table:
+        if key not in names:
+            where = f"[{section}] " if section else ""
+            raise ConfigError(f"{origin}: unknown key {where}{key!r}: choose from {', '.join(names)}")
+
+
+def _settings(table: Mapping[str, Any], said: Mapping[str, str], origin: str) -> Settings:
+    text = {}
+    for key in ("lake", "tape"):
+        value = table.get(key, getattr(Settings, key))
+        if not isinstance(value, str) or not value.strip():
+            raise ConfigError(f"{said.get(key, origin)}: {key} must be a folder, not {value!r}")
+        text[key] = value
+    hosts = dict(HOSTS)
+    budgets = dict(BUDGETS)
+    for section, known in (("hosts", HOSTS), ("budgets", BUDGETS)):
+        part = table.get(section, {})
+        if not isinstance(part, dict):
+            raise ConfigError(f"{origin}: [{section}] must be a table, not {part!r}")
+        _known(part, known, origin, section)
+    for key, value in table.get("hosts", {}).items():
+        hosts[key] = _url(key, value, said.get(f"hosts.{key}", origin))
+    for key, value in table.get("budgets", {}).items():
+        budgets[key] = _rate(key, value, said.get(f"budgets.{key}", origin))
+    keeps = table.get("keep", [])
+    where = said.get("keep", origin)
+    if not isinstance(keeps, list) or not all(isinstance(entry, dict) for entry in keeps):
+        raise ConfigError(f"{where}: keep must be a list of tables, written [[keep]]")
+    return Settings(
+        **text,
+        hosts=hosts,
+        budgets=budgets,
+        keep=tuple(_keep(entry, where) for entry in keeps),
+        origin=origin,
+    )
+
+
+def _url(key: str, value: Any, origin: str) -> str:
+    schemes = ("ws", "wss") if key.endswith("_ws") else ("http", "https")
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        good = good and not (parts.query or parts.fragment or any(sign.isspace() for sign in value))
+    except (ValueError, AttributeError, TypeError):
+        good = False
+    if not good:
+        raise ConfigError(f"{origin}: hosts.{key} is {value!r}: write {schemes[1]}://host[:port][/prefix]")
+    return str(value)
+
+
+def _rate(key: str, value: Any, origin: str) -> float:
+    try:
+        rate = float(value)
+    except (TypeError, ValueError, OverflowError):
+        rate = 0.0
+    if isinstance(value, bool) or not 0 < rate < float("inf"):
+        raise ConfigError(f"{origin}: budgets.{key} is {value!r}: write requests per second, above 0")
+    return rate
+
+
+def _keep(entry: Mapping[str, Any], origin: str) -> Keep:
+    names = ("venue", "dataset", "symbols", "periods", "since")
+    _known(entry, names, origin, "[keep]")
+    for name in ("venue", "dataset", "symbols"):
+        if not entry.get(name):
+            raise ConfigError(f"{origin}: a [[keep]] lacks {name}")
+    for name in ("venue", "dataset"):
+        if not isinstance(entry[name], str):
+            raise ConfigError(f"{origin}: [[keep]] {name} must be a text, not {entry[name]!r}")
+    lists = {}
+    for name in ("symbols", "periods"):
+        value = entry.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"{origin}: [[keep]] {name} must be a list of texts, not {value!r}")
+        lists[name] = tuple(value)
+    since = entry.get("since")
+    if isinstance(since, dt.date):  # a time with a date is one, too
+        since = since.isoformat()
+    if since is not None and not isinstance(since, str):
+        raise ConfigError(f'{origin}: [[keep]] since must be a time such as "2024-01-01", not {since!r}')
+    return Keep(entry["venue"], entry["dataset"], lists["symbols"], lists["periods"], since)

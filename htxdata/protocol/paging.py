@@ -1,0 +1,352 @@
+"""Walks through history, as generators: a walk yields an `Ask` and is sent the `Page` that came of it.
+
+A walk never sees a URL or JSON. It keeps in ``answered`` the windows that it is sure about, so that whoever drives it
+knows what was covered even where the drive ends early. Every walk raises ``WalkStuck`` when a page does not advance it:
+asking on would loop for ever, stopping in silence would lie.
+
+No walk knows how many rows a venue really puts on a page; it knows only what it has seen. What that leaves
+open is asked again, smaller:
+
+* **An empty page** may mean "nothing there" or "you asked for too much" (HTX answers both with an empty 200). It is
+  believed where the window has no more slots than a page has been seen to hold; other windows wait for such proof.
+* **A page that leaves out an edge of its window** may have been cut. Only the largest page of a walk can have been: a
+  smaller one did not reach the cap. Its edges are asked for by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from htxdata.errors import WalkStuck
+from htxdata.timeline import Grid, Window, subtract
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What to ask for: the rows of ``window``, at most ``rows`` of them, after ``cursor`` or on page ``number``."""
+
+    window: Window
+    rows: int
+    cursor: str | None = None
+    number: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What came: how many rows, the earliest and the latest instant among them, and where to go on.
+
+    ``cursor`` is the venue's own token of the last row, ``total`` how many rows the venue says there are in all and
+    ``final`` whether it says that this is the last page.
+    """
+
+    count: int
+    first: int = 0
+    last: int = 0
+    cursor: str | None = None
+    total: int | None = None
+    final: bool = False
+
+
+Steps = Generator[Ask, Page, None]
+
+
+class Walk(Protocol):
+    """A walk is driven once. ``answered`` grows while it is driven."""
+
+    answered: list[Window]
+
+    def steps(self) -> Steps: ...
+
+
+def _no_advance(ask: Ask, page: Page, why: str) -> WalkStuck:
+    return WalkStuck(
+        f"asked for {ask.window}, was sent {page.count} rows of {Window(page.first, page.last)}: {why}"
+    )
+
+
+@dataclass
+class TimeWalk:
+    """By windows of time, oldest first: for endpoints with a start, an end and a cap on rows.
+
+    ``grid`` says where rows may lie, ``most`` how many slots one window may have. Once a page has held ``most`` rows
+    (in this walk, or before: ``proven``), a window costs one request, empty or not. Without that proof empty windows
+    are asked again at the walk's end, ``probe`` slots at a time.
+    """
+
+    window: Window
+    grid: Grid
+    most: int
+    probe: int = 150
+    """No venue cuts a page below so many rows: a window of so few slots is believed. HTX's own default size is 150."""
+
+    answered: list[Window] = field(default_factory=list)
+    proven: int = 0
+    """The most rows that a page of this endpoint is known to have held; grows while the walk is driven."""
+
+    _open: list[tuple[int, Window]] = field(default_factory=list, init=False, repr=False)
+    _cap: int = field(default=0, init=False, repr=False)
+
+    def steps(self) -> Steps:
+        whole = Window(self.grid.ceil(self.window.start), self.grid.ceil(self.window.end))
+        doubts = yield from self._sweep([whole], self.most)
+        yield from self._edges()
+        # What came since may have proven that those windows were not too wide. The others are cut to believable size.
+        wide: list[Window] = []
+        for doubt in doubts:
+            (wide if self.grid.count(doubt) > self._believed else self.answered).append(doubt)
+        yield from self._sweep(wide[::-1], self._believed)
+        yield from self._edges()
+
+    @property
+    def _believed(self) -> int:
+        return max(self.probe, self.proven, 1)
+
+    def _sweep(self, todo: list[Window], step: int) -> Generator[Ask, Page, list[Window]]:
+        """Ask for the windows in ``todo``, the last one first, ``step`` slots at a time. Returns the
+        empty ones that are not believed. ``ceiling`` is the narrowest window known to have been too wide: ``step``
+        grows towards it only.
+        """
+        doubts: list[Window] = []
+        good, ceiling, silent = 0, step + 1, 0
+        while todo:
+            span = todo.pop()
+            window = Window(span.start, min(span.end, self.grid.advance(span.start, step)))
+            if not window:
+                continue
+            slots = self.grid.count(window)
+            page = yield from self._ask(window)
+            if page.count:
+                if window.end < span.end:
+                    todo.append(Window(window.end, span.end))
+                good, silent = max(slots, good), 0
+                self._hear(window, page)
+                if len(self._open) > 2 and self._open[-2][0] == self._open[-1][0] == self._open[-3][0]:
+                    # Two pages of one size, and both leave out an edge: that is what a cut looks like. Look now.
+                    yield from self._edges()
+                    step, ceiling = min(step, self.most), min(ceiling, self.most + 1)
+                if slots == step and ceiling - step > max(1, step // 8):
+                    step = min(2 * step, (step + ceiling) // 2)
+                continue
+            if slots > self._believed:
+                silent += 1
+                # A look into the middle of the 1st, 2nd, 4th, 8th... empty window in a row finds a dense stretch early.
+                look = Page(0) if silent & (silent - 1) else (yield from self._ask(self._middle(window)))
+                self.proven = max(self.proven, look.count)
+                if look.count:
+                    ceiling, silent = min(ceiling, slots), 0
+                    step = good if self._believed < good < ceiling else self._believed
+                    todo.append(span)
+                    continue
+                doubts.append(window)
+            else:
+                self.answered.append(window)
+            if window.end < span.end:
+                todo.append(Window(window.end, span.end))
+        return doubts
+
+    def _middle(self, window: Window) -> Window:
+        size = self._believed
+        start = self.grid.advance(window.start, (self.grid.count(window) - size) // 2)
+        return Window(start, self.grid.advance(start, size))
+
+    def _ask(self, window: Window) -> Generator[Ask, Page, Page]:
+        ask = Ask(window, self.grid.count(window))
+        page = yield ask
+        if page.count and (page.last < window.start or page.first >= window.end):
+            # An endpoint that ignores its time parameters sends the newest rows whatever it is asked
+            # (ccxt #12341 advanced its cursor over such pages).
+            raise _no_advance(ask, page, "no row lies in the window")
+        return page
+
+    def _hear(self, window: Window, page: Page) -> None:
+        """Answer the window, but for the edges that a page under suspicion leaves out."""
+        suspect = page.count >= max(self.proven, self.probe)
+        self.proven = max(self.proven, page.count)
+        lead = Window(window.start, self.grid.floor(max(page.first, window.start)))
+        tail = Window(min(self.grid.next(self.grid.floor(page.last)), window.end), window.end)
+        edges = [edge for edge in (lead, tail) if edge and suspect]
+        self._open.extend((page.count, edge) for edge in edges)
+        self.answered.extend(subtract([window], edges))
+
+    def _edges(self) -> Steps:
+        """Ask for the edges that the largest pages left out; the smaller pages had no reason to leave out anything."""
+        while self._open:
+            count, edge = self._open.pop(0)
+            known = count == self._cap
+            page = Page(0) if count < self.proven or known else (yield from self._ask(edge))
+            if not page.count and not known:
+                self.answered.append(edge)
+                continue
+            # The page had been cut: its row count is the venue's true cap.
+            self.most, self._cap = max(1, min(self.most, count)), count
+            yield from self._sweep([edge], self.most)
+
+
+@dataclass
+class CursorWalk:
+    """By row ids, oldest first: for endpoints that hand on the id of the last row, within a start and an end.
+
+    Whether ``from`` includes the row itself is not known (reference htx-api 4.1), so a page may repeat its
+    predecessor's last row; a page that brings nothing newer ends the walk. A short page does not: the cap may be
+    lower than we think. Neither is it sure that the endpoint walks forward, nor that it heeds its cursor or its times.
+    What a page leaves out is therefore asked for by time where the cursor led nowhere.
+    """
+
+    window: Window
+    most: int
+    edge: int
+    """A silence of this many microseconds at the start of the window is asked for again by itself."""
+
+    answered: list[Window] = field(default_factory=list)
+    least: int = 20
+    """No venue cuts a page below so many rows (HTX's default size): a shorter one was all there is."""
+
+    _backward: bool = field(default=False, init=False, repr=False)
+
+    def steps(self) -> Steps:
+        todo: list[tuple[Window, Page | None]] = [(self.window, None)] if self.window else []
+        while todo:
+            window, page = todo.pop()
+            page = page or (yield Ask(window, self.most))
+            if page.count:
+                yield from self._follow(window, page, todo)
+                continue
+            # An empty page may mean "too wide": its halves must be empty as well.
+            middle = window.start + window.length // 2
+            for half in (Window(window.start, middle), Window(middle, window.end)):
+                page = (yield Ask(half, self.most)) if half else Page(0)
+                if page.count and (page.last < half.start or page.first >= half.end):
+                    raise _no_advance(Ask(half, self.most), page, "no row lies in the window")
+                if page.count:
+                    todo.append((half, page))
+                elif half:
+                    self.answered.append(half)
+
+    def _follow(self, window: Window, page: Page, todo: list[tuple[Window, Page | None]]) -> Steps:
+        """Go on from the first page of a window; a stretch that must be walked by itself goes to ``todo``."""
+        first, heard, advanced, heeded = page.first, page.count, False, True
+        seen = {page.cursor}
+        self._answer(window, first, page.last)
+        while page.last < window.end and page.cursor is not None and not self._backward:
+            ask = Ask(window, self.most, cursor=page.cursor)
+            following = yield ask
+            if not following.count:
+                break
+            if following.cursor in seen or following.last < page.last:
+                # Only the row itself again: the end. Earlier rows as well: the cursor was not heeded.
+                heeded = following.first >= page.last
+                break
+            seen.add(following.cursor)
+            self._answer(window, page.last, following.last)
+            page, advanced = following, True
+        start, end = window.start, window.end
+        lead = Window(start, min(first, end))
+        doubtful = self._backward or not heeded or (not advanced and heard >= self.least)
+        if lead and (doubtful or first - start > self.edge):
+            earlier = yield Ask(lead, self.most)
+            if earlier.count:
+                if earlier.first >= first:
+                    raise _no_advance(Ask(lead, self.most), earlier, "no row lies in the window")
+                # The endpoint began in the middle: it is newest first after all.
+                self._backward = True
+                start = first
+                todo.append((lead, earlier))
+        tail = Window(page.last + 1, end)
+        if tail and not heeded and not self._backward:
+            later = yield Ask(tail, self.most)
+            if later.count:
+                if later.last <= page.last:
+                    raise _no_advance(
+                        Ask(tail, self.most), later, "neither cursor nor time brings the next page"
+                    )
+                end = tail.start
+                todo.append((tail, later))
+        self._answer(window, start, end)
+
+    def _answer(self, window: Window, start: int, end: int) -> None:
+        part = Window(start, end).intersect(window)
+        if part:
+            self.answered.append(part)
+
+
+@dataclass
+class PageWalk:
+    """By page number, newest first: for endpoints that count pages back from the newest row.
+
+    When new rows land during the walk, all rows move on: the next page repeats some, none is lost. When rows vanish
+    (the total shrinks), rows move back: the pages before are asked for again. Where a page is shorter than asked
+    for although
+    more follow, the walk begins anew with that size: a venue may count its pages by either.
+    """
+
+    window: Window
+    most: int
+    answered: list[Window] = field(default_factory=list)
+    patience: int = 50
+    """So many times the walk may go back before it gives up."""
+
+    def steps(self) -> Steps:
+        number, furthest, back = 1, 0, 0
+        heard = slack = 0
+        total: int | None = None
+        oldest: int | None = None
+        while True:
+            ask = Ask(self.window, self.most, number=number)
+            page = yield ask
+            before, total = total, page.total if page.total is not None else total
+            grown = 0 if before is None or total is None else total - before
+            if back > self.patience:
+                raise _no_advance(ask, page, "the pages keep changing")
+            if grown < 0 and number > 1:
+                back, number = back + 1, max(1, number + grown // self.most)
+                continue
+            ends = not page.count or page.final
+            more = total is not None and max(page.count, (number - 1) * self.most) < total
+            if more and 0 < page.count < self.most and not ends and page.first >= self.window.start:
+                back, number, furthest, heard, slack, oldest = back + 1, 1, 0, 0, 0, None
+                self.most = page.count
+                continue
+            slack = max(0, slack + grown)  # so many rows may come once more
+            if page.count and number > furthest:
+                if oldest is not None and page.first >= oldest:
+                    if slack <= 0:
+                        raise _no_advance(ask, page, f"page {number} is no older than the page before")
+                    slack -= page.count
+                else:
+                    slack = max(slack, total is None)  # without a total, growth shows in a page that is no older
+                furthest, heard = number, heard + page.count
+            if page.count:
+                oldest = page.first if oldest is None else min(oldest, page.first)
+                self._answer(Window(max(self.window.start, oldest), self.window.end))
+                if page.first < self.window.start:
+                    break
+            if ends:
+                if total is not None and heard < total:
+                    raise _no_advance(
+                        ask, page, f"{heard} rows came, and the venue says that there are {total}"
+                    )
+                break
+            number += 1
+        self._answer(self.window)
+
+    def _answer(self, window: Window) -> None:
+        if window:
+            self.answered[:] = [window]
+
+
+@dataclass
+class LatestWalk:
+    """The newest rows and nothing else: what lies before them in the window stays unanswered."""
+
+    window: Window
+    most: int
+    answered: list[Window] = field(default_factory=list)
+
+    def steps(self) -> Steps:
+        page = yield Ask(self.window, self.most)
+        if page.count < self.most:
+            self.answered.append(self.window)  # that was all the venue has
+        elif page.first < self.window.end:
+            self.answered.append(Window(max(page.first, self.window.start), self.window.end))

@@ -1,0 +1,101 @@
+"""Datasets as Arrow schemas, and the only gate through which columns become a table that may be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from htxdata.errors import BadReply
+from htxdata.schema.columns import Kind
+from htxdata.schema.datasets import Dataset
+
+UNFIT = "_unfit"
+"""Name of a column beside the dataset's own: how many values of the row a DOUBLE could not carry digit for digit.
+A commit sums it into the footer and stores it nowhere else."""
+
+_TYPES: dict[Kind, pa.DataType] = {
+    "ts": pa.timestamp("us", tz="UTC"),
+    "f": pa.float64(),
+    "i": pa.int64(),
+    "s": pa.string(),
+}
+
+# What may become what: a text is never read as a number nor a number written as a text, and a truth value is neither.
+_ACCEPTED: dict[pa.DataType, Callable[[pa.DataType], bool]] = {
+    _TYPES["ts"]: lambda t: pa.types.is_timestamp(t) or pa.types.is_integer(t) or pa.types.is_null(t),
+    _TYPES["f"]: lambda t: pa.types.is_floating(t) or pa.types.is_integer(t) or pa.types.is_null(t),
+    _TYPES["i"]: lambda t: pa.types.is_floating(t) or pa.types.is_integer(t) or pa.types.is_null(t),
+    _TYPES["s"]: lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_null(t)
+    or pa.types.is_dictionary(t),
+}  # fmt: skip
+
+
+@cache
+def arrow_schema(dataset: Dataset) -> pa.Schema:
+    """The schema of the dataset's files: no venue, symbol, period (they are in the path)."""
+    return pa.schema(
+        [
+            pa.field(column.name, _TYPES[column.kind], nullable=column.name in dataset.nullable)
+            for column in dataset.fields
+        ]
+    )
+
+
+def conform(dataset: Dataset, columns: Mapping[str, Any], unfit: Any = None) -> pa.Table:
+    """Columns of equal length to a table of the dataset's schema, or ``BadReply`` naming row and column.
+
+    A value may be an Arrow array, a numpy array or a list; instants are integers (microseconds UTC) or timestamps; a
+    text stands for the same text in every row. A nullable column may be left out. NaN and infinities are refused.
+    ``unfit`` is the ``UNFIT`` column; the result carries it only where given.
+    """
+    schema = arrow_schema(dataset)
+    unknown = set(columns) - set(schema.names)
+    if unknown:
+        raise BadReply(f"{dataset.name} has no column {sorted(unknown)[0]!r}")
+    lengths = {len(value) for value in columns.values() if not isinstance(value, str | int | None)}
+    if len(lengths) != 1:
+        raise BadReply(f"{dataset.name}: columns of different lengths {sorted(lengths)}")
+    (rows,) = lengths
+    arrays = []
+    for field in schema:
+        value = columns.get(field.name)
+        if value is None:
+            if not field.nullable:
+                raise BadReply(f"{dataset.name}: column {field.name!r} is missing")
+            arrays.append(pa.nulls(rows, field.type))
+            continue
+        arrays.append(_array(dataset, field, value, rows))
+    if unfit is not None:
+        schema = schema.append(pa.field(UNFIT, pa.uint8()))
+        arrays.append(pa.array(unfit, pa.uint8()))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(dataset: Dataset, field: pa.Field, value: Any, rows: int) -> pa.Array:
+    try:
+        if isinstance(value, str | int):
+            value = pa.repeat(pa.scalar(value), rows)
+        if isinstance(value, pa.ChunkedArray):
+            value = value.combine_chunks()
+        array = value if isinstance(value, pa.Array) else pa.array(value, from_pandas=False)
+        if not _ACCEPTED[field.type](array.type):
+            raise pa.ArrowTypeError(f"values of type {array.type}")
+        if pa.types.is_timestamp(field.type) and pa.types.is_integer(array.type):
+            array = array.cast(pa.int64()).view(field.type)
+        elif array.type != field.type:
+            array = array.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        raise BadReply(f"{dataset.name}: column {field.name!r} holds something else: {error}") from error
+    if array.null_count and not field.nullable:
+        row = pc.index(array.is_null(), True).as_py()
+        raise BadReply(f"{dataset.name}: row {row} has no {field.name!r}")
+    if pa.types.is_floating(field.type) and len(array):
+        finite = pc.all(pc.is_finite(array)).as_py()
+        if finite is False:
+            row = pc.index(pc.fill_null(pc.is_finite(array), True), False).as_py()
+            raise BadReply(f"{dataset.name}: row {row}, column {field.name!r}: {array[row]} is no number")
+    return array

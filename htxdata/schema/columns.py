@@ -1,0 +1,142 @@
+"""Every column of every dataset, once.
+
+The same quantity in the same unit has the same name everywhere; a different quantity has a different name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["ts", "f", "i", "s"]
+"""``ts`` instant (UTC, microseconds), ``f`` 64-bit float, ``i`` 64-bit integer, ``s`` text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. ``trap`` is what people get wrong about it."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    unit: str = ""
+    trap: str = ""
+
+
+_ALL = (
+    Column("venue", "s", "the market's operator and kind, as in `htx-spot`"),
+    Column("symbol", "s", "the instrument, in the venue's own spelling"),
+    Column("period", "s", "length of a candle: 1min 5min 15min 30min 60min 4hour 1day 1week 1mon"),
+    Column("source", "s", "where the row came from: `archive`, `rest` or `ws`"),
+    Column(
+        "received_at",
+        "ts",
+        "when we first heard this version of the row",
+        "UTC",
+        "our clock, never the venue's; reading the same value again does not change it",
+    ),
+    Column(
+        "open_time",
+        "ts",
+        "when the candle opens, as the venue labels it",
+        "UTC",
+        "HTX opens 1day, 1week and 1mon candles at 16:00 UTC (UTC+8 midnight); they are never shifted",
+    ),
+    Column("open", "f", "first price", "quote currency"),
+    Column("high", "f", "highest price", "quote currency"),
+    Column("low", "f", "lowest price", "quote currency"),
+    Column("close", "f", "last price", "quote currency"),
+    Column(
+        "volume",
+        "f",
+        "traded amount",
+        "base currency",
+        "HTX contracts count both sides of every trade: stored as the venue says, not halved",
+    ),
+    Column(
+        "quote_volume",
+        "f",
+        "turnover",
+        "quote currency",
+        "HTX spot calls this `vol`; HTX contracts count both sides",
+    ),
+    Column(
+        "contracts",
+        "f",
+        "number of contracts",
+        "contracts",
+        "NULL on spot; HTX counts both sides",
+    ),
+    Column("trade_count", "i", "number of trades", "", "HTX contracts count both sides"),
+    Column("taker_buy_volume", "f", "part of `volume` whose taker bought", "base currency", "NULL on HTX"),
+    Column(
+        "taker_buy_quote_volume",
+        "f",
+        "part of `quote_volume` whose taker bought",
+        "quote currency",
+        "NULL on HTX",
+    ),
+    Column("superseded_at", "ts", "when we heard the version that replaced this one", "UTC"),
+    Column(
+        "funding_time",
+        "ts",
+        "when the funding was settled",
+        "UTC",
+        "the interval differs per contract and changes over time, and settlements run late: "
+        "never assume a grid of 8 hours",
+    ),
+    Column(
+        "funding_rate", "f", "the rate that was settled; longs pay shorts where positive", "fraction of 1"
+    ),
+    Column(
+        "realized_rate",
+        "f",
+        "the rate that was really paid",
+        "fraction of 1",
+        "HTX stopped filling it; v5 does not have it",
+    ),
+    Column("avg_premium_index", "f", "average premium of the interval", "fraction of 1", "v1 replies only"),
+    Column(
+        "as_of",
+        "ts",
+        "when this description was first seen",
+        "UTC",
+        "a row holds until the next row of its symbol: a description that did not change makes no new row",
+    ),
+    Column("base", "s", "the currency that is bought and sold, upper case"),
+    Column("quote", "s", "the currency that prices are in, upper case"),
+    Column("settle", "s", "the currency that margin and profit are in, upper case"),
+    Column("kind", "s", "`spot`, `swap` or `future`"),
+    Column(
+        "status",
+        "s",
+        "`trading`, `pending`, `suspended`, `settling`, `delisted` or `unknown`",
+        "",
+        "a symbol that leaves the venue's list gets a row that says `delisted`",
+    ),
+    Column(
+        "contract_size",
+        "f",
+        "size of one contract",
+        "base currency on linear contracts",
+        "may differ between two lives of a relisted contract",
+    ),
+    Column("tick_size", "f", "smallest step of the price", "quote currency"),
+    Column("lot_size", "f", "smallest step of the quantity", "base currency; contracts on derivatives"),
+    Column("listed_at", "ts", "when trading began", "UTC", "HTX gives only the day for contracts"),
+    Column("delisted_at", "ts", "when we first saw it gone", "UTC", "HTX publishes no delisting time"),
+    Column("delivery_at", "ts", "when a dated contract is delivered", "UTC"),
+    Column("dataset", "s", "the dataset that the span belongs to"),
+    Column("span_start", "ts", "first instant of the span", "UTC"),
+    Column("span_end", "ts", "first instant after the span", "UTC"),
+    Column(
+        "verdict",
+        "s",
+        "`present`, `empty`, `outage`, `unobtainable` or `missing`",
+        "",
+        "`empty`: asked, and the venue has nothing; `missing`: not fetched yet",
+    ),
+    Column("rows", "i", "rows stored in the span"),
+)
+
+COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}

@@ -1,0 +1,258 @@
+"""Rows of flat JSON objects to Arrow columns, without a Python object per row.
+
+Two roads to the same columns. The fast one proves the shape first. With every character of a number taken out, what is
+left of the rows must be the first row's skeleton, repeated, byte for byte: no key, no order, no nesting can
+differ. With all but numbers, colons and commas taken out, the rows are CSV with an empty field where a key stood: a
+digit that hid in a key would fill one. Anything else (another key order, a null, white space, an `e` in lower case,
+text) takes the slow road through a JSON decoder. That the answer is JSON at all, and its numbers are JSON's, is proven
+before either.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+from decimal import Decimal, DecimalException
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from htxdata.errors import BadReply
+
+Rows = dict[str, Any]
+"""Column name (the venue's) to an Arrow array or list, all of one length."""
+
+_NUMBER = b"0123456789.+-E"
+_TO_CSV = bytes.maketrans(b":}", b",\n")
+_NO_CSV = bytes(c for c in range(256) if c not in _NUMBER + b",:}")
+_FLAT_ROW = re.compile(rb'\{(?:"[a-z_]+":[0-9.+\-E]+,)*"[a-z_]+":[0-9.+\-E]+\}')
+_KEY = re.compile(rb'"([a-z_]+)":')
+_FAR = re.compile(rb"E[+-]?[0-9]{3}")  # an exponent at which a DOUBLE may overflow, or lose digits near zero
+
+MOST_EXACT_DIGITS = 15
+"""Every decimal of up to 15 significant digits survives a DOUBLE."""
+
+_POWERS = np.array([float(f"1e-{k}") for k in range(300)]) * (1 - 1e-9)
+
+_any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_skip = msgspec.json.Decoder(msgspec.Raw)
+_ENVELOPE = 1000  # bytes on either side of the rows; HTX uses less than 120
+
+
+def open_answer(body: bytes) -> tuple[dict[str, Any], bytes]:
+    """The members of an answer, without its rows, and the rows: the JSON text between the brackets of ``data``.
+
+    ``BadReply`` where the answer is no JSON object, or its ``data`` is no list. What the rows mean is not looked at.
+    """
+    try:
+        _skip.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadReply(f"the answer is no JSON object: {error}") from error
+    start = body.find(b'"data":[') + 8
+    end = body.find(b"]", start)
+    if 8 <= start <= _ENVELOPE and len(body) - end <= _ENVELOPE and end >= 0:
+        rest = body[:start] + body[end:]
+        said: Any
+        try:
+            said = _any.decode(rest)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            said = None  # a bracket of the rows themselves, or no JSON: the careful way tells
+        # Only where the rest is an object whose one and only `data` is empty now were these brackets the right ones.
+        if isinstance(said, dict) and said.pop("data", None) == [] and rest.count(b'"data"') == 1:
+            return said, body[start:end]
+    members = envelope(body)
+    data = members.pop("data", b"").strip()
+    if not data.startswith(b"["):
+        raise BadReply(f"`data` is not a list: {data[:40]!r}")
+    try:
+        return {name: _any.decode(raw) for name, raw in members.items()}, data[1:-1]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadReply(f"the answer is no JSON object: {error}") from error
+
+
+def fast_rows(
+    text: bytes, integers: frozenset[str], wanted: Collection[str] | None = None
+) -> tuple[Rows, np.ndarray | None] | None:
+    """Columns and the ``unfit`` count of every row; ``None`` where the slow road must be taken.
+
+    ``text`` is JSON, as `open_answer` gives it. ``integers`` become int64, which carries every digit; members that are
+    not ``wanted`` are left out.
+    """
+    end = text.find(b"}") + 1
+    if not end or not _FLAT_ROW.fullmatch(text[:end]):
+        return None
+    one = text[:end].translate(None, _NUMBER)
+    skeleton = text.translate(None, _NUMBER)
+    count, rest = divmod(len(skeleton) + 1, len(one) + 1)
+    if rest or skeleton != _repeated(one, count):
+        return None
+    names = [key.decode() for key in _KEY.findall(text[:end])]
+    # A row is `,,1.5,,2.5`: an empty field for the comma before it, then an empty one before every number.
+    csv = b"," + text.translate(_TO_CSV, _NO_CSV)
+    if len(set(names)) != len(names) or (b"E" in csv and _FAR.search(csv)):
+        return None
+    # Comma, newline (and a plus, which does no harm) lie below the dash; what else numbers are made of does not.
+    lengths = np.diff(np.flatnonzero(np.frombuffer(csv, np.uint8) < _DASH))
+    if np.count_nonzero(lengths == 1) != count * len(names) + count - 1:
+        return None  # one empty field too few, counting those where a line begins
+    chosen = [name for name in names if wanted is None or name in wanted]
+    types = {name: pa.int64() if name in integers else pa.float64() for name in chosen}
+    try:
+        table = pacsv.read_csv(
+            pa.BufferReader(csv),
+            read_options=pacsv.ReadOptions(
+                column_names=["", *(part for name in names for part in (f" {name}", name))],
+                use_threads=False,
+                block_size=len(csv) + 1,
+            ),
+            convert_options=pacsv.ConvertOptions(
+                column_types=types, include_columns=chosen, null_values=[], strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows != count:
+        return None
+    columns = {name: table.column(name).combine_chunks() for name in chosen}
+    if lengths.max(initial=0) <= MOST_EXACT_DIGITS + 1:  # no spelling is long, point included
+        return columns, None
+    floats = {
+        2 * at + 2: columns[name] for at, name in enumerate(names) if name in columns and name not in integers
+    }
+    return columns, _unfit_rows(csv, 2 * len(names) + 1, count, floats)
+
+
+_DASH = 0x2D
+
+
+@lru_cache(maxsize=32)
+def _repeated(row: bytes, count: int) -> bytes:
+    return (row + b",") * (count - 1) + row
+
+
+def _unfit_rows(csv: bytes, width: int, count: int, floats: dict[int, Any]) -> np.ndarray | None:
+    """How many numbers of each row a DOUBLE does not carry. Only long spellings can be among them."""
+    raw = np.frombuffer(csv, np.uint8)
+    ends = np.flatnonzero((raw == 0x2C) | (raw == 0x0A))
+    starts = np.empty_like(ends)
+    starts[0] = 0
+    starts[1:] = ends[:-1] + 1
+    long = np.flatnonzero(ends - starts > MOST_EXACT_DIGITS)
+    if not len(long):
+        return None
+    points = np.append(np.flatnonzero(raw == 0x2E), len(raw))
+    unfit = np.zeros(count, np.uint8)
+    for at, column in floats.items():
+        mine = long[long % width == at]
+        if not len(mine):
+            continue
+        # Where neighbouring doubles lie closer than one unit of the last decimal, each such decimal has its own.
+        after = ends[mine]
+        point = points[points.searchsorted(starts[mine])]
+        decimals = np.where(point < after, after - point - 1, 0)
+        values = np.abs(np.asarray(column)[mine // width])
+        certain = np.spacing(values) < _POWERS[np.minimum(decimals, 299)]
+        if b"E" in csv:
+            letters = np.append(np.flatnonzero(raw == 0x45), len(raw))
+            certain &= letters[letters.searchsorted(starts[mine])] >= after
+        doubtful = mine[~certain]
+        rows = doubtful // width
+        exact = np.asarray(column)[rows].tolist()
+        for row, value, first, stop in zip(
+            rows.tolist(), exact, starts[doubtful].tolist(), ends[doubtful].tolist(), strict=True
+        ):
+            text = csv[first:stop].decode()
+            if text != repr(value) and not fits(text):
+                unfit[row] += 1
+    return unfit if unfit.any() else None
+
+
+def fits(text: str) -> bool:
+    """Does a DOUBLE carry this number digit for digit? (Its shortest spelling is then the same decimal.)"""
+    if text == repr(float(text)):
+        return True
+    if "E" not in text and "e" not in text:
+        digits = text.lstrip("-").replace(".", "").strip("0")
+        if len(digits) <= MOST_EXACT_DIGITS and len(text) < 200:
+            return True
+    try:
+        return Decimal(text) == Decimal(repr(float(text)))
+    except (DecimalException, ValueError):
+        return False
+
+
+def slow_rows(text: bytes) -> list[dict[str, Any]]:
+    """Rows as dictionaries whose numbers are still their spelling (``Decimal``), texts ``str``, absences ``None``."""
+    try:
+        rows = _decimal_rows.decode(b"[" + text + b"]")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, DecimalException) as error:
+        raise BadReply(f"the rows are no JSON: {error}") from error
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise BadReply(f"row {number} is a {type(row).__name__}, not an object")
+    return rows
+
+
+_decimal_rows = msgspec.json.Decoder(list[Any], float_hook=Decimal)
+_data_of = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def envelope(body: bytes) -> dict[str, bytes]:
+    """The top-level members of an answer, each still JSON text."""
+    try:
+        return {name: bytes(raw) for name, raw in _data_of.decode(body).items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadReply(f"the answer is no JSON object: {error}") from error
+
+
+_SPELLING = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+
+
+def number(row: dict[str, Any], name: str, at: int) -> tuple[float, bool]:
+    """A number in either of HTX's spellings (JSON number or text), and whether a DOUBLE carries it.
+
+    One tolerant reader for all families, because they disagree (htx-api 1.5); anything else raises. A text must be
+    spelled as JSON spells numbers: no blanks, no `+1`, no `.5`.
+    """
+    value = row.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        said = "is missing" if name not in row else f"is {_short(value)}"
+        raise BadReply(f"row {at}: {name!r} {said}")
+    if isinstance(value, str) and (len(value) > 400 or not _SPELLING.fullmatch(value)):
+        raise BadReply(f"row {at}: {name!r} is {_short(value)}, not a number")
+    text = str(value)
+    result = float(text)
+    if not math.isfinite(result):
+        raise BadReply(f"row {at}: {name!r} is {_short(value)}, not a number that can be stored")
+    return result, fits(text)
+
+
+def integer(row: dict[str, Any], name: str, at: int) -> int:
+    """A whole number in either spelling, with all its digits."""
+    number(row, name, at)
+    exact = Decimal(row[name])
+    if exact != exact.to_integral_value():
+        raise BadReply(f"row {at}: {name!r} is {_short(row[name])}, not a whole number")
+    return int(exact)
+
+
+def instant(row: dict[str, Any], name: str, at: int) -> int:
+    """Milliseconds of the venue as microseconds UTC. Seconds or microseconds by mistake, or a year past 2300, raise."""
+    value = integer(row, name, at)
+    if not _FIRST_MS <= value < _LAST_MS:
+        raise BadReply(f"row {at}: {name!r} is {value}: not milliseconds of our time")
+    return value * 1_000
+
+
+_FIRST_MS = 10**11  # 1973: before any market of ours, and above every count of seconds
+_LAST_MS = 10**13  # 2286: below every count of microseconds
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

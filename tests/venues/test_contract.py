@@ -1,0 +1,203 @@
+"""Every venue keeps the contract."""
+
+from __future__ import annotations
+
+from htxdata.market import Series
+from htxdata.venues import VENUES
+from tests.venues.contract import Body, Speech, Tongue, VenueContract
+
+
+def _text(rows: list[dict[str, str]]) -> str:
+    return ",".join("{" + ",".join(f'"{name}":{value}' for name, value in row.items()) + "}" for row in rows)
+
+
+def _candles(symbol_first: bool) -> Body:
+    def wrap(series: Series, rows: list[dict[str, str]]) -> bytes:
+        ch = f'"ch":"market.{series.symbol}.kline.{series.period}"'
+        data = f'"data":[{_text(rows)}]'
+        head, tail = (
+            (f'{ch},"status":"ok","ts":1704067300000', data)
+            if symbol_first
+            else (ch, f'{data},"status":"ok","ts":1')
+        )
+        return f"{{{head},{tail}}}".encode()
+
+    return wrap
+
+
+def _five(series: Series, rows: list[dict[str, str]]) -> bytes:
+    return f'{{"code":200,"message":"Success","data":[{_text(rows)}],"ts":1704067300000}}'.encode()
+
+
+def _one(series: Series, rows: list[dict[str, str]]) -> bytes:
+    page = f'"total_page":1,"current_page":1,"total_size":{len(rows)},"data":[{_text(rows)}]'
+    return f'{{"status":"ok","data":{{{page}}},"ts":1704067300000}}'.encode()
+
+
+def _list(series: Series, rows: list[dict[str, str]]) -> bytes:
+    return f'{{"status":"ok","data":[{_text(rows)}],"ts":"1704067300000","full":1}}'.encode()
+
+
+_PRICES = {"open": "42283.58", "close": "42298.6", "low": "4.226E+4", "high": "42310.0"}
+_SPOT_ROWS = [
+    {"id": "1704067260", **_PRICES, "amount": "3.946281917950917", "vol": "193489.67275732", "count": "196"},
+    {"id": "1704067200", **_PRICES, "amount": "0E-18", "vol": "0.0", "count": "0"},
+]
+_LINEAR_ROWS = [
+    {"id": "1704067200", **_PRICES, "amount": "0.004", "trade_turnover": "52.3072", "vol": "4", "count": "1"},
+    {
+        "id": "1704067260",
+        **_PRICES,
+        "amount": "1.2",
+        "trade_turnover": "50751.8",
+        "vol": "1200",
+        "count": "12",
+    },
+]
+_FOREIGN = (
+    lambda body: body.replace(b"market.", b"market.x"),
+    lambda body: body.replace(b".kline.", b".kline.1"),
+    lambda body: body.replace(b'"ch":"', b'"ch": "x'),
+    lambda body: body.replace(b'"ch":"', b'"ch":5,"x":"'),
+)
+_CODE = (
+    lambda body: body.replace(b'"BTC-USDT"', b'"ETH-USDT"', 1),
+    lambda body: body.replace(b'"contract_code"', b'"code"'),
+)
+
+
+def _spot(symbol: str = "btcusdt") -> Speech:
+    numbers = ("id", "open", "close", "low", "high", "amount", "vol", "count")
+    return Speech(symbol, _SPOT_ROWS, _candles(True), numbers, "id", ("amount", "vol", "count"), _FOREIGN)
+
+
+_FUNDING = [
+    {
+        "id": '"1"',
+        "contract_code": '"BTC-USDT"',
+        "funding_rate": '"0.0001"',
+        "funding_time": '"1704067200000"',
+    },
+    {
+        "id": '"2"',
+        "contract_code": '"BTC-USDT"',
+        "funding_rate": '"-0.000123456789012345"',
+        "funding_time": '"1704096000000"',
+    },
+]
+_FUNDING_1 = [
+    {
+        "avg_premium_index": '"0.000049895833333333"',
+        "funding_rate": row["funding_rate"],
+        "realized_rate": "null",
+        "funding_time": row["funding_time"],
+        "contract_code": row["contract_code"],
+        "symbol": '"BTC"',
+        "fee_asset": '"USDT"',
+    }
+    for row in _FUNDING
+]
+
+TONGUES = {
+    "htx-spot": Tongue(
+        {"/market/history/candles": _spot(), "/market/history/kline": _spot()},
+        Speech(
+            "",
+            [
+                {
+                    "sc": '"btcusdt"',
+                    "bc": '"btc"',
+                    "qc": '"usdt"',
+                    "state": '"online"',
+                    "tpp": "2",
+                    "tap": "6",
+                    "toa": "1514779200000",
+                },
+                {
+                    "sc": '"oldusdt"',
+                    "bc": '"old"',
+                    "qc": '"usdt"',
+                    "state": '"offline"',
+                    "tpp": "4",
+                    "tap": "2",
+                    "toa": "null",
+                },
+            ],
+            _list,
+            ("tpp", "tap"),
+            "toa",
+        ),
+        status=("state", '"resting"'),
+        typed=("BtcUsdt", "btcusdt"),
+    ),
+    "htx-linear": Tongue(
+        {
+            "/linear-swap-ex/market/history/kline": Speech(
+                "BTC-USDT",
+                _LINEAR_ROWS,
+                _candles(False),
+                ("id", "open", "close", "low", "high", "amount", "vol", "count"),
+                "id",
+                ("amount", "vol", "count", "trade_turnover"),
+                _FOREIGN,
+            ),
+            "/v5/market/funding_rate_history": Speech(
+                "BTC-USDT", _FUNDING, _five, ("id", "funding_rate", "funding_time"), "funding_time", (), _CODE
+            ),
+            "/linear-swap-api/v1/swap_historical_funding_rate": Speech(
+                "BTC-USDT", _FUNDING_1, _one, ("funding_rate", "funding_time"), "funding_time", (), _CODE
+            ),
+        },
+        Speech(
+            "",
+            [
+                {
+                    "symbol": '"BTC"',
+                    "contract_code": '"BTC-USDT"',
+                    "contract_size": "0.001",
+                    "price_tick": "0.1",
+                    "delivery_time": '""',
+                    "create_date": '"20201021"',
+                    "contract_status": "1",
+                    "business_type": '"swap"',
+                    "pair": '"BTC-USDT"',
+                },
+                {
+                    "symbol": '"BTC"',
+                    "contract_code": '"BTC-USDT-211231"',
+                    "contract_size": "0.001",
+                    "price_tick": "0.1",
+                    "delivery_time": '"1640937600000"',
+                    "create_date": '"20211228"',
+                    "contract_status": "8",
+                    "business_type": '"futures"',
+                    "pair": '"BTC-USDT"',
+                },
+            ],
+            _list,
+            ("contract_size", "price_tick", "contract_status"),
+            "delivery_time",
+        ),
+        status=("contract_status", "10"),
+        typed=("btc-usdt", "BTC-USDT"),
+    ),
+}
+
+
+def test_every_venue_is_here() -> None:
+    """A venue that is registered has a tongue, and so a class below."""
+    assert [venue.name for venue in VENUES] == list(TONGUES) == ["htx-spot", "htx-linear"]
+
+
+class TestSpot(VenueContract):
+    """HTX spot."""
+
+    venue_name = "htx-spot"
+    tongue = TONGUES["htx-spot"]
+
+
+class TestLinear(VenueContract):
+    """HTX USDT-margined contracts."""
+
+    venue_name = "htx-linear"
+    tongue = TONGUES["htx-linear"]
