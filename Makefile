@@ -52,7 +52,7 @@ demo: venv  ## a local exchange, a backfill by the Prefect flow, and where to lo
 
 .PHONY: test
 test: venv  ## the default suite (make test WORKERS=0 ARGS='-k paging -x')
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: slow
 slow: venv  ## the tests marked slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -61,18 +62,38 @@ def conform(dataset: Dataset, columns: Mapping[str, Any], unfit: Any = None) -> 
         raise BadReply(f"{dataset.name}: columns of different lengths {sorted(lengths)}")
     (rows,) = lengths
     arrays = []
-    for field in schema:
+    for field, kind, nullable in _fields(dataset):
         value = columns.get(field.name)
         if value is None:
-            if not field.nullable:
+            if not nullable:
                 raise BadReply(f"{dataset.name}: column {field.name!r} is missing")
             arrays.append(pa.nulls(rows, field.type))
-            continue
-        arrays.append(_array(dataset, field, value, rows))
+        else:
+            ready = _ready(kind, value) if isinstance(value, pa.Array) else None
+            arrays.append(_array(dataset, field, value, rows) if ready is None else ready)
     if unfit is not None:
         schema = schema.append(pa.field(UNFIT, pa.uint8()))
         arrays.append(pa.array(unfit, pa.uint8()))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+@cache
+def _fields(dataset: Dataset) -> tuple[tuple[pa.Field, Kind, bool], ...]:
+    schema = arrow_schema(dataset)
+    return tuple((schema.field(c.name), c.kind, c.name in dataset.nullable) for c in dataset.fields)
+
+
+def _ready(kind: Kind, value: pa.Array) -> pa.Array | None:
+    """``value`` itself where it plainly is what the column holds: most columns are, and their checks cost little."""
+    if value.null_count:
+        return None
+    if kind == "f":
+        # A sum is finite only if all terms are; a sum that is not may have overflowed, which the long way finds out.
+        plain = value.type == _TYPES["f"] and math.isfinite(value.to_numpy().sum())
+        return value if plain else None
+    if value.type == _TYPES["i"]:
+        return value if kind == "i" else value.view(_TYPES["ts"]) if kind == "ts" else None
+    return None
 
 
 def _array(dataset: Dataset, field: pa.Field, value: Any, rows: int) -> pa.Array:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +22,7 @@ from htxdata.protocol.pacing import SECOND_NS
 from htxdata.protocol.wire import Fault, FaultKind, LimitHeaders, Reply, Request
 from htxdata.transport.budget import Budget, Turn
 from htxdata.transport.line import Failed, Limits, Line, Lines
+from htxdata.transport.memory import keep_freed
 
 Judge = Callable[[Reply], Fault | None]
 
@@ -71,6 +72,7 @@ class Client:
         self._stop, self._patience, self._jitter = stop, patience, jitter
         self._now_us = now_us or _now_us
         self._sleep = sleep or (stop.wait if stop is not None else time.sleep)
+        keep_freed()
         self._lines = Lines(base_url, f"htxdata/{_version()}", limits)
         self._mutex = threading.Lock()
         self._requests = self._bytes = self._retries = 0
@@ -208,9 +210,14 @@ class Client:
 
 def target_of(request: Request) -> str:
     """What the first line of a GET names: percent-encoded, for some symbols of HTX are not ASCII (htx-api 1.2)."""
-    path = quote(request.path, safe="/-._~:@!$&'()*+,;=")
-    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in request.params)
+    path = _quoted(request.path, "/-._~:@!$&'()*+,;=")
+    query = "&".join(f"{_quoted(name, '')}={_quoted(value, '')}" for name, value in request.params)
     return f"{path}?{query}" if query else path
+
+
+@lru_cache(maxsize=512)
+def _quoted(text: str, safe: str) -> str:
+    return quote(text, safe=safe)
 
 
 def _now_us() -> int:

@@ -84,12 +84,16 @@ class Line:
     def __init__(
         self, connection: HTTPConnection, limits: Limits, headers: Mapping[str, str], origin: str
     ) -> None:
-        self._connection, self._limits, self._headers, self._origin = connection, limits, headers, origin
+        self._connection, self._limits, self._origin = connection, limits, origin
+        # The same lines every time, made once: http.client would put them together anew for every request.
+        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
         self._deadline = 0.0
         self.used = False
         self.reusable = True
-        connection.auto_open = 0  # never connect behind our back: see Client._leave
-        connection.response_class = self._response  # type: ignore[assignment] # it is called, no more
+
+    def _head(self, target: str) -> bytes:
+        """The whole request. ``target`` is percent-encoded, so nothing in it can end a line."""
+        return f"GET {self._origin}{target} HTTP/1.1\r\n{self._fixed}".encode("ascii")
 
     def _response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:
         response = HTTPResponse(sock, *args, **kwargs)
@@ -113,12 +117,13 @@ class Line:
         seen = False
         try:
             self._connection.sock.settimeout(self._limits.silence_s)
-            self._connection.request("GET", self._origin + target, headers=self._headers)
-            response = self._connection.getresponse()
+            self._connection.sock.sendall(self._head(target))
+            response = self._response(self._connection.sock, method="GET")
+            response.begin()
             seen = True
             headers = _lower(response)
             raw = self._body(response)
-            self.reusable = response.isclosed() and self._connection.sock is not None
+            self.reusable = response.isclosed() and not response.will_close
             body = gunzip(raw, self._limits.body_bytes) if _is_gzip(headers) else raw
         except (OSError, HTTPException) as error:
             self.close()
@@ -152,6 +157,7 @@ class Lines:
         self._scheme, self._host, self._port = parts.scheme, parts.hostname or "", parts.port
         self._limits = limits
         self._headers = {
+            "Host": parts.netloc.rpartition("@")[2],
             "Accept": "application/json, */*;q=0.5",
             "Accept-Encoding": "gzip",
             "User-Agent": user_agent,
@@ -254,7 +260,7 @@ def _is_gzip(headers: Mapping[str, str]) -> bool:
 
 def _lower(response: HTTPResponse) -> dict[str, str]:
     headers: dict[str, str] = {}
-    for name, value in response.headers.items():
+    for name, value in response.headers.raw_items():  # items() would run each through e-mail's policies
         name = name.lower()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers

@@ -161,6 +161,7 @@ def test_a_wrong_option_fails_with_the_sentence_of_the_command_line(
         file = configure(sandbox)
         state = backfill(**{**CANDLES, "symbols": ["btcusd"]}, config=file, return_state=True)
         assert isinstance(error := state.result(raise_on_failure=False), UnknownSymbol)
+        capsys.readouterr()  # what Prefect logs, where its handler writes to this test's stderr
         main(
             ["--config", file, "backfill", "klines", "--venue", "htx-spot", "--symbol", "btcusd", "--period", "60min",
              "--start", "2024-01-01", "--end", "2024-02-01"]

@@ -41,19 +41,22 @@ def kline_parser(names: Mapping[str, str]) -> Callable[[Reply, Series], Parsed]:
     """The parser of candles whose members are called ``names`` (venue's name to ours)."""
 
     def parse(reply: Reply, series: Series) -> Parsed:
-        said, text = wire.open_answer(reply.body)
-        _check_echo(said.get("ch"), series, reply)
-        if not text.strip():
+        answer = wire.open_answer(reply.body)
+        _check_echo(answer.said.get("ch"), series, reply)
+        if answer.end - answer.start < _SHORTEST and not answer.rows.strip():
             return Parsed({name: [] for name in names.values()}, Page(0))
-        fast = wire.fast_rows(text, _INTEGERS, names)
+        fast = wire.fast_rows(answer, _INTEGERS, names)
         if fast is not None and all(n in fast[0] for n in names if n not in _OPTIONAL):
             columns = {ours: fast[0][theirs] for theirs, ours in names.items() if theirs in fast[0]}
             unfit = fast[1]
         else:
-            columns, unfit = _slow_candles(wire.slow_rows(text), names)
+            columns, unfit = _slow_candles(wire.slow_rows(answer.rows), names)
         return _candles(columns, unfit)
 
     return parse
+
+
+_SHORTEST = 100  # bytes; shorter rows may be none but blanks
 
 
 def _check_echo(said: Any, series: Series, reply: Reply) -> None:
@@ -95,15 +98,13 @@ def _candles(columns: dict[str, Any], unfit: Any) -> Parsed:
         }  # fmt: skip
     except (OverflowError, pa.ArrowInvalid) as error:
         raise BadReply(f"a whole number of a candle is too large: {error}") from error
-    seconds = arrays["open_time"]
-    bounds = pc.min_max(seconds).as_py()
-    if bounds["min"] < 0 or bounds["max"] >= _LAST_SECOND:
-        raise BadReply(
-            f"a candle opens at {bounds['max' if bounds['min'] >= 0 else 'min']}: not seconds of our time"
-        )
-    arrays["open_time"] = pc.multiply(seconds, SECOND)
+    seconds = np.asarray(arrays["open_time"])
+    first, last = int(seconds.min()), int(seconds.max())
+    if first < 0 or last >= _LAST_SECOND:
+        raise BadReply(f"a candle opens at {last if first >= 0 else first}: not seconds of our time")
+    arrays["open_time"] = pa.array(seconds * SECOND)
     _check_candle(arrays)
-    return Parsed(arrays, Page(len(seconds), bounds["min"] * SECOND, bounds["max"] * SECOND), unfit)
+    return Parsed(arrays, Page(len(seconds), first * SECOND, last * SECOND), unfit)
 
 
 _LAST_SECOND = 10**10  # 2286, as for milliseconds
@@ -112,8 +113,9 @@ _LAST_SECOND = 10**10  # 2286, as for milliseconds
 def _check_candle(columns: Mapping[str, Any]) -> None:
     """Low and high must hold open and close. Prices may be any sign; the other figures may not be negative."""
     o, h, low, c = (np.asarray(columns[name]) for name in ("open", "high", "low", "close"))
-    bad = ~((low <= o) & (low <= c) & (h >= o) & (h >= c) & np.isfinite(h - low))
-    if bad.any():
+    good = (low <= np.minimum(o, c)) & (h >= np.maximum(o, c)) & (h - low < math.inf)
+    if not good.all():
+        bad = ~good
         at = int(np.argmax(bad))
         raise BadReply(f"row {at}: open {o[at]}, high {h[at]}, low {low[at]}, close {c[at]} are no candle")
     for name in ("volume", "quote_volume", "contracts", "trade_count"):
@@ -136,7 +138,7 @@ class _V1Funding(msgspec.Struct):
 
 def funding_v5(reply: Reply, series: Series) -> Parsed:
     """Rows ``id, contract_code, funding_rate, funding_time``, every number a text (htx-api 4.1 [B])."""
-    rows = wire.slow_rows(wire.open_answer(reply.body)[1])
+    rows = wire.slow_rows(wire.open_answer(reply.body).rows)
     parsed = _funding(rows, series)
     ids = [wire.integer(row, "id", at) for at, row in enumerate(rows)]
     page = parsed.page

@@ -15,7 +15,7 @@ import re
 from collections.abc import Collection
 from decimal import Decimal, DecimalException
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,8 +28,8 @@ Rows = dict[str, Any]
 """Column name (the venue's) to an Arrow array or list, all of one length."""
 
 _NUMBER = b"0123456789.+-E"
-_TO_CSV = bytes.maketrans(b":}", b",\n")
-_NO_CSV = bytes(c for c in range(256) if c not in _NUMBER + b",:}")
+_TO_CSV = bytes.maketrans(b"[:}", b",,\n")
+_NO_CSV = bytes(c for c in range(256) if c not in _NUMBER + b"[,:}")
 _FLAT_ROW = re.compile(rb'\{(?:"[a-z_]+":[0-9.+\-E]+,)*"[a-z_]+":[0-9.+\-E]+\}')
 _KEY = re.compile(rb'"([a-z_]+)":')
 _FAR = re.compile(rb"E[+-]?[0-9]{3}")  # an exponent at which a DOUBLE may overflow, or lose digits near zero
@@ -44,8 +44,22 @@ _skip = msgspec.json.Decoder(msgspec.Raw)
 _ENVELOPE = 1000  # bytes on either side of the rows; HTX uses less than 120
 
 
-def open_answer(body: bytes) -> tuple[dict[str, Any], bytes]:
-    """The members of an answer, without its rows, and the rows: the JSON text between the brackets of ``data``.
+class Answer(NamedTuple):
+    """An answer that is JSON: its members without the rows, and where in ``text`` the rows lie."""
+
+    said: dict[str, Any]
+    text: bytes
+    start: int
+    end: int
+
+    @property
+    def rows(self) -> bytes:
+        """What stands between the brackets of ``data``."""
+        return self.text[self.start : self.end]
+
+
+def open_answer(body: bytes) -> Answer:
+    """The answer's members, and where its rows are: the JSON text between the brackets of ``data``.
 
     ``BadReply`` where the answer is no JSON object, or its ``data`` is no list. What the rows mean is not looked at.
     """
@@ -64,70 +78,82 @@ def open_answer(body: bytes) -> tuple[dict[str, Any], bytes]:
             said = None  # a bracket of the rows themselves, or no JSON: the careful way tells
         # Only where the rest is an object whose one and only `data` is empty now were these brackets the right ones.
         if isinstance(said, dict) and said.pop("data", None) == [] and rest.count(b'"data"') == 1:
-            return said, body[start:end]
+            return Answer(said, body, start, end)
     members = envelope(body)
     data = members.pop("data", b"").strip()
     if not data.startswith(b"["):
         raise BadReply(f"`data` is not a list: {data[:40]!r}")
     try:
-        return {name: _any.decode(raw) for name, raw in members.items()}, data[1:-1]
+        return Answer({name: _any.decode(raw) for name, raw in members.items()}, data, 1, len(data) - 1)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadReply(f"the answer is no JSON object: {error}") from error
 
 
 def fast_rows(
-    text: bytes, integers: frozenset[str], wanted: Collection[str] | None = None
+    answer: Answer, integers: frozenset[str], wanted: Collection[str] | None = None
 ) -> tuple[Rows, np.ndarray | None] | None:
     """Columns and the ``unfit`` count of every row; ``None`` where the slow road must be taken.
 
-    ``text`` is JSON, as `open_answer` gives it. ``integers`` become int64, which carries every digit; members that are
-    not ``wanted`` are left out.
+    ``integers`` become int64, which carries every digit; members that are not ``wanted`` are left out.
     """
-    end = text.find(b"}") + 1
-    if not end or not _FLAT_ROW.fullmatch(text[:end]):
+    _, text, start, end = answer
+    stop = text.find(b"}", start, end) + 1
+    if not stop or not _FLAT_ROW.fullmatch(text, start, stop):
         return None
-    one = text[:end].translate(None, _NUMBER)
+    # The whole text is translated, its few bytes of envelope too: a copy of the rows alone would cost more.
+    envelope = text[:start], text[end:]
+    before, after = (len(part.translate(None, _NUMBER)) for part in envelope)
+    one = text[start:stop].translate(None, _NUMBER)
     skeleton = text.translate(None, _NUMBER)
-    count, rest = divmod(len(skeleton) + 1, len(one) + 1)
-    if rest or skeleton != _repeated(one, count):
+    count, rest = divmod(len(skeleton) - before - after + 1, len(one) + 1)
+    if rest or not skeleton.startswith(_repeated(one, count), before):
         return None
-    names = [key.decode() for key in _KEY.findall(text[:end])]
-    # A row is `,,1.5,,2.5`: an empty field for the comma before it, then an empty one before every number.
-    csv = b"," + text.translate(_TO_CSV, _NO_CSV)
-    if len(set(names)) != len(names) or (b"E" in csv and _FAR.search(csv)):
+    names = [key.decode() for key in _KEY.findall(text, start, stop)]
+    # A row is `,,1.5,,2.5`: an empty field for the comma (or bracket) before it, then an empty one before every number.
+    csv = text.translate(_TO_CSV, _NO_CSV)
+    first, last = (len(part.translate(_TO_CSV, _NO_CSV)) for part in envelope)
+    first, last = first - 1, len(csv) - last
+    if len(set(names)) != len(names) or (csv.find(b"E", first, last) >= 0 and _FAR.search(csv, first, last)):
         return None
     # Comma, newline (and a plus, which does no harm) lie below the dash; what else numbers are made of does not.
-    lengths = np.diff(np.flatnonzero(np.frombuffer(csv, np.uint8) < _DASH))
+    lengths = np.diff(np.flatnonzero(np.frombuffer(csv, np.uint8, last - first, first) < _DASH))
     if np.count_nonzero(lengths == 1) != count * len(names) + count - 1:
         return None  # one empty field too few, counting those where a line begins
-    chosen = [name for name in names if wanted is None or name in wanted]
-    types = {name: pa.int64() if name in integers else pa.float64() for name in chosen}
+    chosen = tuple(name for name in names if wanted is None or name in wanted)
+    read, convert = _reading(tuple(names), chosen, integers)
     try:
-        table = pacsv.read_csv(
-            pa.BufferReader(csv),
-            read_options=pacsv.ReadOptions(
-                column_names=["", *(part for name in names for part in (f" {name}", name))],
-                use_threads=False,
-                block_size=len(csv) + 1,
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types=types, include_columns=chosen, null_values=[], strings_can_be_null=False
-            ),
-        )
+        rows = pa.BufferReader(pa.py_buffer(csv).slice(first, last - first))
+        table = pacsv.read_csv(rows, read_options=read, convert_options=convert)
     except pa.ArrowInvalid:
         return None
     if table.num_rows != count:
         return None
-    columns = {name: table.column(name).combine_chunks() for name in chosen}
+    columns = {name: _whole(column) for name, column in zip(chosen, table.columns, strict=True)}
     if lengths.max(initial=0) <= MOST_EXACT_DIGITS + 1:  # no spelling is long, point included
         return columns, None
     floats = {
         2 * at + 2: columns[name] for at, name in enumerate(names) if name in columns and name not in integers
     }
-    return columns, _unfit_rows(csv, 2 * len(names) + 1, count, floats)
+    return columns, _unfit_rows(csv[first:last], 2 * len(names) + 1, count, floats)
 
 
 _DASH = 0x2D
+
+
+@lru_cache(maxsize=64)
+def _reading(names: tuple[str, ...], chosen: tuple[str, ...], integers: frozenset[str]) -> tuple[Any, Any]:
+    """How Arrow's CSV reader is to take the rows. In one block, and by this thread alone."""
+    fields = ["", *(part for name in names for part in (f" {name}", name))]
+    types = {name: pa.int64() if name in integers else pa.float64() for name in chosen}
+    read = pacsv.ReadOptions(column_names=fields, use_threads=False, block_size=1 << 28)
+    convert = pacsv.ConvertOptions(
+        column_types=types, include_columns=list(chosen), null_values=[], strings_can_be_null=False
+    )
+    return read, convert
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 @lru_cache(maxsize=32)

@@ -49,7 +49,7 @@ def _table(rows: list[dict[str, Any]]) -> Parsed:
 
 
 def _rows(reply: Reply) -> list[dict[str, Any]]:
-    return wire.slow_rows(wire.open_answer(reply.body)[1])
+    return wire.slow_rows(wire.open_answer(reply.body).rows)
 
 
 def _text(row: dict[str, Any], name: str, at: int) -> str:

@@ -103,10 +103,10 @@ def reference(text: bytes) -> tuple[list[dict[str, Any]], list[int]] | None:
 def fast_road(text: bytes, wanted: set[str] | None = None) -> Any:
     """What the fast road makes of an answer with these rows; ``None`` where the answer is not even JSON."""
     try:
-        said, rows = wire.open_answer(b'{"data":[' + text + b"]}")
+        answer = wire.open_answer(b'{"data":[' + text + b"]}")
     except BadReply:
         return None
-    return None if said or rows != text else wire.fast_rows(rows, INTEGERS, wanted)
+    return None if answer.said or answer.rows != text else wire.fast_rows(answer, INTEGERS, wanted)
 
 
 def assert_same(text: bytes) -> bool:
@@ -301,7 +301,7 @@ def test_an_instant_is_milliseconds_of_our_time(value: int) -> None:
 )
 def test_only_the_envelopes_own_data_are_rows(body: bytes) -> None:
     """Another `data` inside, before, twice or escaped does not stand for the rows."""
-    assert wire.open_answer(body)[1].strip() == b'{"id":1}'
+    assert wire.open_answer(body).rows.strip() == b'{"id":1}'
 
 
 @pytest.mark.parametrize(
