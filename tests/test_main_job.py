@@ -35,7 +35,7 @@ def rows(file: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def lake(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def lake(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake filled with both, twice; the second run must change nothing."""
     folder = tmp_path_factory.mktemp("main-job")
     with pytest.MonkeyPatch.context() as patch, Sandbox(replay=shared / "data", limits=False) as sandbox:
@@ -48,7 +48,7 @@ def lake(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
         again = fill(settings, *ASKED)
         assert (again.complete, again.total("requests"), len(sandbox.requests) - asked) == (True, 0, 2)
         assert files(folder / "lake") == before
-    yield folder / "lake"
+    return folder / "lake"
 
 
 def test_every_funding_equals_the_file(lake: Path, shared: Path) -> None:
@@ -56,7 +56,10 @@ def test_every_funding_equals_the_file(lake: Path, shared: Path) -> None:
     (file,) = (shared / "data/funding").glob("BTC-USDT_htx_*.csv.gz")
     author = dt.timezone(dt.timedelta(hours=3))
     expected = sorted(
-        (from_datetime(dt.datetime.fromisoformat(row["Date"]).replace(tzinfo=author)), float(row["Funding Rate"]))
+        (
+            from_datetime(dt.datetime.fromisoformat(row["Date"]).replace(tzinfo=author)),
+            float(row["Funding Rate"]),
+        )
         for row in rows(file)
     )
     found = stored(lake, FUNDINGS)
@@ -82,8 +85,8 @@ def test_every_candle_equals_the_file(lake: Path, shared: Path) -> None:
 
 
 def test_the_one_real_hole_of_the_fundings_is_empty_and_late_settlements_are_none(lake: Path) -> None:
-    """Twenty-four hours without a settlement after 2021-02-19T08:00Z: empty from when the next was due. Settlements that
-    came hours late, off the grid, leave no hole; before the first and after the last: empty."""
+    """Twenty-four hours without a settlement after 2021-02-19T08:00Z: empty from when the next was due. Settlements
+    that came hours late, off the grid, leave no hole; before the first and after the last: empty."""
     assert verdicts(lake, FUNDINGS) == [
         ("2020-12-01T00:00:00Z", "2021-01-01T00:00:00Z", "empty", 0),
         ("2021-01-01T00:00:00Z", "2021-02-19T16:00:00Z", "present", 149),
@@ -91,7 +94,9 @@ def test_the_one_real_hole_of_the_fundings_is_empty_and_late_settlements_are_non
         ("2021-02-20T08:00:00Z", "2024-01-01T00:00:00Z", "present", 3135),
         ("2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z", "empty", 0),
     ]
-    late = [time for time in stored(lake, FUNDINGS)["funding_time"] if time % (8 * 3600 * 1_000_000) > 60_000_000]
+    late = [
+        time for time in stored(lake, FUNDINGS)["funding_time"] if time % (8 * 3600 * 1_000_000) > 60_000_000
+    ]
     assert len(late) > 3
 
 

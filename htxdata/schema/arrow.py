@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -67,7 +67,9 @@ def conform(dataset: Dataset, columns: Mapping[str, Any], unfit: Any = None) -> 
         if value is None:
             if not nullable:
                 raise BadReply(f"{dataset.name}: column {field.name!r} is missing")
-            arrays.append(pa.nulls(rows, field.type))
+            arrays.append(_constant(None, field.type, rows))
+        elif kind == "s" and isinstance(value, str):
+            arrays.append(_constant(value, field.type, rows))
         else:
             ready = _ready(kind, value) if isinstance(value, pa.Array) else None
             arrays.append(_array(dataset, field, value, rows) if ready is None else ready)
@@ -75,6 +77,12 @@ def conform(dataset: Dataset, columns: Mapping[str, Any], unfit: Any = None) -> 
         schema = schema.append(pa.field(UNFIT, pa.uint8()))
         arrays.append(pa.array(unfit, pa.uint8()))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+@lru_cache(maxsize=64)
+def _constant(value: str | None, kind: pa.DataType, rows: int) -> pa.Array:
+    """The same in every row. Arrays are immutable, and pages mostly have as many rows as the page before."""
+    return pa.nulls(rows, kind) if value is None else pa.repeat(pa.scalar(value, kind), rows)
 
 
 @cache

@@ -29,9 +29,8 @@ def _section(dataset: Dataset) -> str:
             f"{period or ('else ' if len(grains) > 1 else '')}one file per {grain}"
             for period, grain in grains.items()
         )
-        lines.append(
-            f"Files: `{dataset.name}/{'/'.join(f'{c}=…' for c in dataset.path_columns)}/cell=<time>/part.parquet`; {said}."
-        )
+        path = "/".join([dataset.name, *(f"{column}=…" for column in dataset.path_columns), "cell=<time>"])
+        lines.append(f"Files: `{path}/part.parquet`; {said}.")
     lines += ["", "| column | type | unit | meaning | beware |", "| --- | --- | --- | --- | --- |"]
     for name, kind in view_columns(dataset):
         column = COLUMNS[name]

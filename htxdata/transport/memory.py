@@ -1,8 +1,8 @@
 """Page-sized buffers come from memory that the process already has.
 
 A page of candles passes through a handful of buffers of some hundred kilobytes. glibc gives such blocks back to the
-kernel as soon as they are freed and takes them anew for the next page, a page fault for every 4 kB. Told to keep them, a
-backfill needs an eighth less CPU (3.2 against 3.6 ms a page of 2,000 candles); it holds at most 64 MB more.
+kernel as soon as they are freed and takes them anew for the next page, at a page fault for every 4 kB. Told to keep
+them, a backfill needs an eighth less CPU (3.2 against 3.6 ms a page of 2,000 candles); it holds at most 64 MB more.
 """
 
 from __future__ import annotations

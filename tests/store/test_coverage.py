@@ -215,6 +215,7 @@ def test_a_wrong_verdict_is_refused() -> None:
 
 def test_between_two_spans_nobody_asked_is_missing() -> None:
     """Every instant between the first and the last span has a verdict; touching spans get nothing between them."""
-    spans = [Span(0, 10, "present", "rest", 50, 3), Span(10, 20, "empty", "rest", 50, 0), Span(30, 40, "present", "rest", 50, 1)]
+    first, second = Span(0, 10, "present", "rest", 50, 3), Span(10, 20, "empty", "rest", 50, 0)
+    spans = [first, second, Span(30, 40, "present", "rest", 50, 1)]
     assert with_missing(spans) == [*spans[:2], Span(20, 30, "missing", "", 0, 0), spans[2]]
     assert with_missing([]) == []

@@ -114,7 +114,8 @@ def fast_rows(
         return None
     flat = numbers[first:last]
     try:
-        values = np.frombuffer(simdjson.Parser().parse(flat).as_buffer(of_type="d"), np.float64)
+        numbers_read: Any = simdjson.Parser().parse(flat)  # a list of numbers, or it raises
+        values = np.frombuffer(numbers_read.as_buffer(of_type="d"), np.float64)
     except (ValueError, RuntimeError, TypeError):
         return None
     if len(values) != count * len(names):
@@ -122,7 +123,7 @@ def fast_rows(
     columns: Rows = {}
     for at, name in enumerate(names):
         if wanted is None or name in wanted:
-            column = np.ascontiguousarray(values[at :: len(names)])
+            column: Any = np.ascontiguousarray(values[at :: len(names)])
             if name in integers:
                 whole = column.astype(np.int64)
                 # Beyond 2**53 a double may have lost a digit already.

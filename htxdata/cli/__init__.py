@@ -1,0 +1,41 @@
+"""The commands: parsing and printing only. What they do lives in ``ingest`` and ``store``.
+
+``options.py`` the arguments and their help; ``commands.py`` one function per command; ``show.py`` tables, progress and
+charts; ``demo.py`` the guided tour. Heavy imports happen inside a command, so that ``--help`` is instant.
+
+Nothing but the answer goes to stdout; progress, notes and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from htxdata.errors import HtxdataError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 complete, 1 failed, 2 wrong usage, 3 incomplete, 130 interrupted."""
+    from htxdata.cli.options import parser
+
+    try:
+        options = parser().parse_args(argv)
+        return int(options.run(options))
+    except HtxdataError as error:
+        print(f"htxdata: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(
+            "htxdata: interrupted; what was committed stays, the same command goes on from there",
+            file=sys.stderr,
+        )
+        return 130
+    except BrokenPipeError:
+        # The reader of our output left (`| head`): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f" {error.filename!r}" if error.filename else ""
+        print(f"htxdata: {error.strerror or error}{where}", file=sys.stderr)
+        return 1

@@ -1,0 +1,316 @@
+"""One function per command: settings in, work done elsewhere, answer out, exit code back."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from htxdata import config
+from htxdata.cli import show
+from htxdata.errors import UsageError
+from htxdata.timeline import iso
+
+
+def settings_of(options: argparse.Namespace) -> config.Settings:
+    return config.load(getattr(options, "config", None))
+
+
+def _requests(options: argparse.Namespace) -> list[Any]:
+    from htxdata.ingest.run import Request
+
+    return [
+        Request(
+            options.dataset,
+            options.venue,
+            tuple(options.symbol),
+            tuple(options.period),
+            options.start,
+            options.end,
+        )
+    ]
+
+
+def backfill(options: argparse.Namespace) -> int:
+    return _fill(settings_of(options), _requests(options))
+
+
+def sync(options: argparse.Namespace) -> int:
+    from htxdata.ingest.run import keep_requests
+
+    settings = settings_of(options)
+    return _fill(settings, keep_requests(settings))
+
+
+def _fill(settings: config.Settings, requests: list[Any]) -> int:
+    import contextlib
+
+    from htxdata.ingest.run import backfill as run
+    from htxdata.ingest.session import Session
+    from htxdata.venues import venue as venue_named
+
+    with contextlib.ExitStack() as stack:
+        session = stack.enter_context(Session(settings, say=show.note))
+        steps: list[Any] = []
+
+        def planned(plans: list[Any]) -> None:
+            jobs = sum(len(plan.jobs) for plan in plans)
+            requests = sum(plan.requests for plan in plans)
+            show.note(
+                f"{len(plans)} series, {jobs} partitions to fill, about {show.thousands(requests)} requests"
+            )
+            steps.append(stack.enter_context(show.progress(jobs)))
+
+        report = run(requests, session, planned, lambda outcome: steps[0](outcome))
+        stack.close()
+    show.tell(report)
+    for outcome in report.outcomes:
+        # Only where the venue gave no list: what it lists and yet refuses is missing, and no mistake of the caller's.
+        if outcome.unknown_symbol and session.listings(venue_named(outcome.series.venue)) is None:
+            series = outcome.series
+            raise UsageError(f"--symbol {series.symbol!r}: {series.venue} answers {outcome.unknown_symbol}")
+    if not report.complete:
+        spans = f"{len(report.missing)} span{'s are' if len(report.missing) > 1 else ' is'} missing"
+        show.note(f"htxdata: incomplete: {spans}, the reasons stand above; run the same command again")
+        return 3
+    return 0
+
+
+def plan(options: argparse.Namespace) -> int:
+    from htxdata.ingest.run import keep_requests, make_plans
+    from htxdata.ingest.session import Session
+    from htxdata.venues import venue as venue_named
+
+    settings = settings_of(options)
+    if options.dataset is None:
+        given = [f"--{n}" for n in ("venue", "symbol", "period", "start", "end") if getattr(options, n)]
+        if given:
+            raise UsageError(f"{given[0]} needs a DATASET: `htxdata plan klines {given[0]} …`")
+        requests = keep_requests(settings)
+    else:
+        for name in ("venue", "symbol", "start"):
+            if not getattr(options, name):
+                raise UsageError(f"--{name} is missing (see `htxdata plan --help`)")
+        requests = _requests(options)
+    with Session(settings, say=show.note) as session:
+        plans = make_plans(requests, session, ask=False)
+    rows = []
+    seconds: dict[str, float] = {}
+    for entry in plans:
+        host = venue_named(entry.series.venue).host
+        seconds[host] = seconds.get(host, 0) + entry.requests / settings.budgets[host]
+        for job in entry.jobs:
+            for window in job.windows:
+                rows.append({**_series(entry.series), **_span(window, job.source, job.label)})
+            for known in job.known:
+                for window in known.windows:
+                    rows.append(
+                        {**_series(entry.series), **_span(window, f"none: {known.verdict}", job.label)}
+                    )
+    total = {
+        "series": len(plans),
+        "partitions": sum(len(p.jobs) for p in plans),
+        "requests": sum(p.requests for p in plans),
+        "rows": sum(p.rows for p in plans),
+        "minutes": round(max(seconds.values(), default=0) / 60, 2),
+    }
+    if options.json:
+        print(json.dumps({"spans": rows, "total": total}, indent=1, ensure_ascii=False))
+        return 0
+    merged = _merge_plan(plans)
+    if merged:
+        print(show.table(("series", "start", "end", "source", "requests", "rows"), merged, right=(4, 5)))
+    print(
+        f"{total['series']} series, {show.thousands(total['partitions'])} partitions, "
+        f"{show.thousands(total['requests'])} requests, {show.thousands(total['rows'])} rows at most, "
+        f"{total['minutes']:g} minutes at the budget"
+    )
+    return 0
+
+
+def _span(window: Any, source: str, partition: str) -> dict[str, str]:
+    return {"start": iso(window.start), "end": iso(window.end), "source": source, "partition": partition}
+
+
+def _merge_plan(plans: list[Any]) -> list[list[str]]:
+    from htxdata.timeline import merge
+
+    out = []
+    for entry in plans:
+        asked = merge(w for job in entry.jobs for w in job.windows)
+        for verdict in ("empty", "unobtainable"):
+            for window in merge(
+                w for j in entry.jobs for k in j.known if k.verdict == verdict for w in k.windows
+            ):
+                out.append(
+                    [str(entry.series), iso(window.start), iso(window.end), f"none: {verdict}", "0", "0"]
+                )
+        for at, window in enumerate(asked):
+            counts = (show.thousands(entry.requests), show.thousands(entry.rows)) if at == 0 else ("", "")
+            out.append([str(entry.series), iso(window.start), iso(window.end), "rest", *counts])
+    return out
+
+
+def _series(series: Any) -> dict[str, Any]:
+    return {
+        "dataset": series.dataset,
+        "venue": series.venue,
+        "symbol": series.symbol,
+        "period": series.period,
+    }
+
+
+def snapshot(options: argparse.Namespace) -> int:
+    from htxdata.errors import Incomplete, VenueError
+    from htxdata.ingest.session import Session
+    from htxdata.ingest.snapshot import describe, snapshot_instruments
+    from htxdata.venues import VENUES
+    from htxdata.venues import venue as venue_named
+
+    if options.dataset != "instruments":
+        raise UsageError(f"snapshot {options.dataset!r}: choose from instruments")
+    settings = settings_of(options)
+    venues = [venue_named(name) for name in options.venue] or list(VENUES)
+    failed = 0
+    with Session(settings, say=show.note) as session:
+        for venue in venues:
+            try:
+                show.note(describe(snapshot_instruments(session, venue, options.symbol or ("*",))))
+            except (Incomplete, VenueError) as error:  # the other venues are looked at all the same
+                failed += 1
+                show.note(f"htxdata: instruments of {venue.name}: {error}")
+    return 3 if failed else 0
+
+
+def coverage(options: argparse.Namespace) -> int:
+    from htxdata.store.coverage import with_missing
+    from htxdata.store.ledger import lake_coverage
+
+    settings = settings_of(options)
+    _check_names(options)
+    from htxdata.ingest.session import local_lake
+
+    found = lake_coverage(
+        local_lake(settings), dataset=options.dataset, venue=options.venue, symbol=options.symbol or None,
+        period=options.period or None,
+    )  # fmt: skip
+    entries = []
+    for series, spans in sorted(found.items(), key=lambda item: str(item[0])):
+        spans = with_missing(spans)
+        if not spans:
+            continue
+        entries.append(
+            {
+                **_series(series),
+                "from": iso(spans[0].start),
+                "to": iso(spans[-1].end),
+                "rows": sum(span.rows for span in spans),
+                "spans": [
+                    {
+                        "start": iso(s.start),
+                        "end": iso(s.end),
+                        "verdict": s.verdict,
+                        "source": s.source,
+                        "rows": s.rows,
+                    }
+                    for s in spans
+                ],
+            }
+        )
+    if options.json:
+        print(json.dumps(entries, indent=1, ensure_ascii=False))
+        return 0
+    if not entries:
+        show.note(f"nothing of that kind is in the lake {settings.lake!r}")
+        return 0
+    print(coverage_table(entries))
+    return 0
+
+
+def _check_names(options: argparse.Namespace) -> None:
+    """Words that can only be ours are checked; a symbol can be anything, and may simply not be in the lake."""
+    from htxdata.ingest.session import is_glob
+    from htxdata.market import check_period
+    from htxdata.schema import dataset as dataset_named
+    from htxdata.venues import venue as venue_named
+
+    if (
+        options.dataset is not None
+        and not is_glob(options.dataset)
+        and not dataset_named(options.dataset).stored
+    ):
+        raise UsageError(f"{options.dataset!r} is what this command prints: name a dataset that is stored")
+    if options.venue and not is_glob(options.venue):
+        venue_named(options.venue)
+    for period in options.period:
+        if not is_glob(period):
+            check_period(period)
+
+
+_MOST_HOLES = 8
+
+
+def coverage_table(entries: list[dict[str, Any]]) -> str:
+    """Series, their extent, and every span that is not simply present."""
+    rows: list[list[str]] = []
+    for entry in entries:
+        holes = [span for span in entry["spans"] if span["verdict"] != "present"]
+        name = " ".join(str(entry[k]) for k in ("dataset", "venue", "symbol", "period") if entry[k])
+        verdict = "present" if not holes else f"present, {len(holes)} hole{'s' * (len(holes) > 1)}"
+        if not any(span["verdict"] == "present" for span in entry["spans"]):
+            verdict = "nothing present"
+        rows.append([name, entry["from"], entry["to"], show.thousands(entry["rows"]), verdict])
+        for span in holes[:_MOST_HOLES]:
+            rows.append([f"  {span['verdict']}", span["start"], span["end"], "", span["source"]])
+        if len(holes) > _MOST_HOLES:
+            rows.append([f"  … {len(holes) - _MOST_HOLES} more, see --json", "", "", "", ""])
+    return show.table(("series", "from", "to", "rows", "verdict"), rows, right=(3,))
+
+
+def query(options: argparse.Namespace) -> int:
+    from htxdata.cli.answers import write
+    from htxdata.ingest.session import local_lake
+    from htxdata.store.lake import Lake
+
+    if options.format == "parquet" and options.output is None and sys.stdout.isatty():
+        raise UsageError("--format parquet needs --output F (or a pipe)")
+    with Lake(str(local_lake(settings_of(options)))) as lake:
+        relation = lake.sql(options.sql)
+        try:
+            table = relation.to_arrow_table()
+        except Exception as error:
+            # DuckDB evaluates late: a division, a cast, a regular expression fails here. Only the store may import it.
+            if type(error).__module__.partition(".")[0] not in ("duckdb", "_duckdb"):
+                raise
+            raise UsageError(f"the query failed: {error}") from None
+        write(table, options.format, options.output)
+    return 0
+
+
+def sandbox(options: argparse.Namespace) -> int:
+    from htxdata.sandbox import Faults, Replay, serve
+
+    if not 0 <= options.port <= 65535:
+        raise UsageError(f"--port {options.port}: choose from 0 (a free one) to 65535")
+
+    def ready(running: Any) -> None:
+        print("[hosts]")
+        for key, base in running.hosts.items():
+            print(f'{key} = "{base}"')
+        sys.stdout.flush()
+        show.note("the sandbox is up; put this into htxdata.toml, or stop it with Ctrl-C")
+
+    try:
+        faults = None if options.faults is None else Faults.parse(options.faults)
+    except (ValueError, TypeError, OSError) as error:
+        raise UsageError(f"--faults {options.faults!r}: {error}") from None
+    try:
+        replay = None if options.replay is None else Replay.load(options.replay)
+    except (ValueError, KeyError, OSError) as error:
+        raise UsageError(f"--replay {options.replay!r}: {error}") from None
+    try:
+        serve(port=options.port, seed=options.seed, faults=faults, replay=replay, on_ready=ready)
+    except OSError as error:
+        raise UsageError(f"--port {options.port} cannot be used: {error.strerror or error}") from None
+    return 0

@@ -1,0 +1,178 @@
+"""The arguments of every command, and their help. Each ends with an example that works against the sandbox."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from htxdata import __version__
+from htxdata.errors import UsageError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see `{self.prog} --help`)")
+
+
+def _lazy(name: str) -> Callable[[argparse.Namespace], int]:
+    """A command that is imported when it runs."""
+
+    def run(options: argparse.Namespace) -> int:
+        module, _, function = name.partition(":")
+        return int(getattr(importlib.import_module(f"htxdata.cli.{module}"), function)(options))
+
+    return run
+
+
+def _command(
+    commands: Any,
+    name: str,
+    run: str,
+    does: str,
+    example: str,
+    more: str = "",
+    common: argparse.ArgumentParser | None = None,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=does,
+        description=f"{does[0].upper()}{does[1:]}. {more}".strip(),
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common] if common else [],
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_lazy(run))
+    return parser
+
+
+def _series(parser: argparse.ArgumentParser, required: bool) -> None:
+    parser.add_argument("--venue", required=required, help="htx-spot, htx-linear")
+    parser.add_argument(
+        "--symbol", action="append", default=[], required=required, metavar="S",
+        help="the venue's own spelling or a glob such as 'BTC-*'; once per value",
+    )  # fmt: skip
+    parser.add_argument(
+        "--period", action="append", default=[], metavar="P",
+        help="1min 5min 15min 30min 60min 4hour 1day 1week 1mon, or a glob; once per value",
+    )  # fmt: skip
+
+
+def _range(parser: argparse.ArgumentParser, required: bool) -> None:
+    parser.add_argument(
+        "--start", required=required, metavar="T", help="ISO 8601; a bare date is midnight UTC"
+    )
+    parser.add_argument("--end", metavar="T", help="first instant not wanted; now where left out")
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
+    return int(text)
+
+
+_SANDBOX = "HTXDATA_HOSTS__HTX_SPOT_REST=http://127.0.0.1:8790/htx-spot"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="instead of HTXDATA_CONFIG or ./htxdata.toml",
+    )
+    top = _Parser(
+        prog="htxdata",
+        description="The whole history of a market, on your disk, with a verdict on every hole.",
+        epilog="example:\n  htxdata demo",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"htxdata {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    demo = _command(
+        commands, "demo", "demo:run", "a guided tour on the embedded sandbox exchange", "htxdata demo",
+        "Starts the sandbox, backfills through the Prefect flow, and shows what is in the lake.", common,
+    )  # fmt: skip
+    demo.add_argument(
+        "--folder", default="data/demo", help="where its lake and configuration go (%(default)s)"
+    )
+
+    plan = _command(
+        commands, "plan", "commands:plan", "what a backfill (or a sync) would ask for; asks nothing",
+        f"{_SANDBOX} \\\n  htxdata plan klines --venue htx-spot --symbol btcusdt --period 1min "
+        "--start 2024-01-01 --end 2024-02-01",
+        "Without a DATASET: what `htxdata sync` would do.", common,
+    )  # fmt: skip
+    plan.add_argument("dataset", nargs="?", metavar="DATASET", help="klines, funding_rates")
+    _series(plan, required=False)
+    _range(plan, required=False)
+    plan.add_argument("--json", action="store_true", help="print JSON")
+
+    backfill = _command(
+        commands, "backfill", "commands:backfill", "fill what is not covered yet",
+        f"{_SANDBOX} \\\n  htxdata backfill klines --venue htx-spot --symbol btcusdt --period 1min "
+        "--start 2024-01-01 --end 2024-01-08",
+        "Stop it at will: the same command goes on from there.", common,
+    )  # fmt: skip
+    backfill.add_argument("dataset", metavar="DATASET", help="klines, funding_rates")
+    _series(backfill, required=True)
+    _range(backfill, required=True)
+
+    _command(commands, "sync", "commands:sync", "bring every [[keep]] of htxdata.toml up to now",
+             "htxdata --config data/demo/htxdata.toml sync", "", common)  # fmt: skip
+
+    snapshot = _command(
+        commands, "snapshot", "commands:snapshot", "look at what has no history: instruments",
+        f"{_SANDBOX} \\\n  htxdata snapshot instruments --venue htx-spot", "", common,
+    )  # fmt: skip
+    snapshot.add_argument("dataset", metavar="DATASET", help="instruments")
+    snapshot.add_argument(
+        "--venue", action="append", default=[], help="once per value; every venue where left out"
+    )
+    snapshot.add_argument(
+        "--symbol", action="append", default=[], metavar="S", help="a name or a glob; all where left out"
+    )
+
+    coverage = _command(
+        commands, "coverage", "commands:coverage", "per series: from, to, rows, spans and verdicts",
+        "htxdata --config data/demo/htxdata.toml coverage klines --symbol 'btc*'",
+        "Reads the lake only; asks nothing.", common,
+    )  # fmt: skip
+    coverage.add_argument("dataset", nargs="?", metavar="DATASET", help="all where left out")
+    coverage.add_argument("--venue", help="a name or a glob")
+    coverage.add_argument(
+        "--symbol", action="append", default=[], metavar="S", help="a name or a glob; once per value"
+    )
+    coverage.add_argument(
+        "--period", action="append", default=[], metavar="P", help="a name or a glob; once per value"
+    )
+    coverage.add_argument("--json", action="store_true", help="print JSON")
+
+    query = _command(
+        commands, "query", "commands:query", "SQL on the views of the lake; read-only",
+        "htxdata --config data/demo/htxdata.toml query 'select symbol, period, count(*) from klines group by all'",
+        "Views: klines, kline_revisions, funding_rates, instruments, coverage.", common,
+    )  # fmt: skip
+    query.add_argument("sql", metavar="SQL", help="one statement")
+    query.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
+    query.add_argument("--output", metavar="F", help="a file instead of stdout")
+
+    sandbox = _command(
+        commands, "sandbox", "commands:sandbox", "a local exchange to try things on",
+        "htxdata sandbox --port 8790 --seed 7 --faults flaky",
+        "Prints the [hosts] table that points at it; Ctrl-C stops it.", common,
+    )  # fmt: skip
+    sandbox.add_argument("--port", type=_port, default=8790, help="0 takes a free one (%(default)s)")
+    sandbox.add_argument("--seed", type=int, default=0, help="which market (%(default)s)")
+    sandbox.add_argument("--faults", metavar="FILE|NAME", help="how it misbehaves")
+    sandbox.add_argument(
+        "--replay", metavar="DIR", help="serve the recorded market data of this folder instead"
+    )
+    return top

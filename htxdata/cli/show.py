@@ -1,0 +1,147 @@
+"""Tables, progress and charts for people. Progress and notes go to stderr, answers to stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from htxdata.ingest.backfill import Outcome
+    from htxdata.ingest.run import Report
+
+
+def note(text: str) -> None:
+    """A sentence for a person."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> str:
+    """A plain text table; the columns in ``right`` are aligned to the right."""
+    cells = [[("" if value is None else str(value)) for value in row] for row in rows]
+    widths = [max([len(head[i]), *(len(row[i]) for row in cells)]) for i in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        return "  ".join(
+            text.rjust(widths[i]) if i in right else text.ljust(widths[i]) for i, text in enumerate(row)
+        ).rstrip()
+
+    return "\n".join([line(list(head)), line(["-" * w for w in widths]), *(line(row) for row in cells)])
+
+
+def thousands(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3 min``, ``2.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Steps(Protocol):
+    """Who is told of every finished job."""
+
+    def __call__(self, outcome: Outcome) -> None: ...
+
+
+@contextlib.contextmanager
+def progress(total: int) -> Iterator[Steps]:
+    """A bar on a terminal, a plain line every few seconds elsewhere."""
+    if total and sys.stderr.isatty():
+        with _bar(total) as steps:
+            yield steps
+        return
+    began = last = time.monotonic()
+    done = rows = 0
+
+    def step(outcome: Outcome) -> None:
+        nonlocal done, rows, last
+        done, rows = done + 1, rows + outcome.added
+        if time.monotonic() - last >= 5 or done == total:
+            last = time.monotonic()
+            so_far = f"{done} of {total} partitions, {thousands(rows)} rows, {duration(last - began)}"
+            note(f"{so_far}; last {outcome.series} {outcome.label}")
+
+    yield step
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[Steps]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    texts = TextColumn("{task.fields[rows]} rows"), TimeRemainingColumn(), TextColumn("{task.description}")
+    columns = (BarColumn(), MofNCompleteColumn(), *texts)
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=total, rows="0")
+        rows = 0
+
+        def step(outcome: Outcome) -> None:
+            nonlocal rows
+            rows += outcome.added
+            bar.update(task, advance=1, rows=thousands(rows), description=f"{outcome.series} {outcome.label}")
+
+        yield step
+
+
+def tell(report: Report) -> None:
+    """The account of a run: what it did, what is gone for good, what is missing and why."""
+    from htxdata.ingest.backfill import Missing
+    from htxdata.market import Series
+
+    jobs = len(report.outcomes)
+    text = (
+        f"{thousands(report.total('added'))} rows added in {jobs} partition{'s' * (jobs != 1)}, "
+        f"{thousands(report.total('requests'))} requests, {duration(report.seconds)}"
+    )
+    if report.total("replaced"):
+        text += f"; {thousands(report.total('replaced'))} rows revised by the venue"
+    if report.total("quarantined"):
+        text += f"; {report.total('quarantined')} replies in quarantine"
+    note(text)
+
+    def spans(entries: list[tuple[Series, Missing]], what: str) -> None:
+        merged: dict[tuple[Series, str], list[tuple[int, int]]] = {}
+        for series, entry in entries:
+            merged.setdefault((series, entry.why), []).append((entry.window.start, entry.window.end))
+        from htxdata.timeline import Window, merge
+
+        for shown, ((series, why), windows) in enumerate(merged.items()):
+            if shown == 20:
+                note(f"… and {len(merged) - shown} more")
+                break
+            joined = merge(Window(*w) for w in windows)
+            more = f" and {len(joined) - 1} more spans" if len(joined) > 1 else ""
+            note(f"{what}: {series} {joined[0]}{more}: {why}")
+
+    spans(report.unobtainable, "unobtainable")
+    spans(report.missing, "missing")
+
+
+def candles(opens: Sequence[float], highs: Sequence[float], lows: Sequence[float], closes: Sequence[float],
+            height: int = 16, colour: bool = False) -> str:  # fmt: skip
+    """A candle chart of characters, one column per candle, with the price scale on the left."""
+    top, bottom = max(highs), min(lows)
+    scale = (height - 1) / (top - bottom) if top > bottom else 0.0
+
+    def row(price: float) -> int:
+        return round((top - price) * scale)
+
+    lines = [[" "] * len(opens) for _ in range(height)]
+    for at, (o, h, low, c) in enumerate(zip(opens, highs, lows, closes, strict=True)):
+        first, last = sorted((row(o), row(c)))
+        for y in range(row(h), row(low) + 1):
+            sign = ("█" if c < o else "░") if first <= y <= last else "│"
+            if colour:
+                sign = f"\x1b[{'31' if c < o else '32'}m{'█' if sign != '│' else sign}\x1b[0m"
+            lines[y][at] = sign
+    width = max(len(f"{top:,.6g}"), len(f"{bottom:,.6g}"))
+    labels = {0: top, height // 2: bottom + (top - bottom) / 2, height - 1: bottom}
+    return "\n".join(
+        f"{f'{labels[y]:,.6g}' if y in labels else '':>{width}} ┤{''.join(line)}"
+        for y, line in enumerate(lines)
+    )

@@ -1,0 +1,351 @@
+"""One job: walk, parse, settle, commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from htxdata.errors import BadReply, Refused, Unreachable, VenueError
+from htxdata.ingest import doubt
+from htxdata.ingest.drive import Drive, Get, Received, walk_for
+from htxdata.ingest.plan import EDGE_OF_HORIZON, LEAD_OF_FUNDING, Job, grid_for
+from htxdata.ingest.revisions import keeper
+from htxdata.market import Series
+from htxdata.protocol.paging import TimeWalk
+from htxdata.protocol.wire import Reply, Request
+from htxdata.schema import Dataset
+from htxdata.schema import dataset as dataset_named
+from htxdata.store.coverage import Asked
+from htxdata.store.layout import Partition
+from htxdata.store.partition import Store
+from htxdata.store.quarantine import set_aside
+from htxdata.timeline import DAY, MINUTE, SECOND, Grid, Window, intersect, merge, subtract
+from htxdata.venues.terms import Endpoint, Venue
+
+MOST_SKEW = 5 * MINUTE
+"""How far the venue's clock may be behind ours before it counts as wrong, and not merely as late."""
+
+NARROW = 30 * DAY
+"""After a reply that was set aside, a walk by cursor goes on in windows of this length: one page each, or a few."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A span that could not be had, and why."""
+
+    window: Window
+    why: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one job did. Counts are of rows; ``missing`` is empty where the job's span is complete.
+
+    ``unsettled`` is what was not over yet by the venue's clock, though it was by ours.
+    """
+
+    series: Series
+    label: str
+    asked: tuple[Window, ...]
+    rows: int = 0
+    added: int = 0
+    replaced: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    changed: bool = False
+    quarantined: int = 0
+    missing: tuple[Missing, ...] = ()
+    unobtainable: tuple[Missing, ...] = ()
+    unsettled: tuple[Window, ...] = ()
+    unreachable: bool = False
+    unknown_symbol: str = ""
+
+
+@dataclass
+class _Fill:
+    """One job under way, and what its walks brought in so far."""
+
+    job: Job
+    venue: Venue
+    get: Get
+    tape: Path
+    dataset: Dataset
+    grid: Grid | None
+    proven: dict[str, int]
+    tables: list[pa.Table] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+    unobtainable: list[Missing] = field(default_factory=list)
+    unsettled: list[Window] = field(default_factory=list)
+    requests: int = 0
+    quarantined: int = 0
+    unreachable: bool = False
+    unknown_symbol: str = ""
+
+    # ---------------------------------------------------------------------------------------------- one window
+
+    def window(self, window: Window) -> None:
+        """Ask the venue's endpoints in order of preference until every part of ``window`` is answered."""
+        todo, reasons = [window], []
+        for endpoint in self.venue.endpoints_for(self.dataset.name, self.job.series.period):
+            rest: list[Window] = []
+            queue = list(todo)
+            while queue:
+                drive, left, refusal = self._walk(endpoint, queue.pop(0))
+                if refusal is None:
+                    rest += left
+                elif isinstance(refusal, Refused) and refusal.kind != "symbol":
+                    rest += [*left, *queue]  # the next endpoint may be more willing
+                    queue.clear()
+                    reasons.append(str(refusal))
+                elif isinstance(refusal, BadReply):
+                    spoilt, onward = _around(left, drive)
+                    self._miss(spoilt, refusal)
+                    queue[:0] = onward
+                else:
+                    self.unreachable |= isinstance(refusal, Unreachable)
+                    if isinstance(refusal, Refused):
+                        self.unknown_symbol = str(refusal)
+                    self._miss([*rest, *left, *queue], refusal)
+                    return
+            todo = merge(rest)
+            if not todo:
+                return
+            if endpoint.walk == "latest":
+                reasons.append(f"{endpoint.path} serves the newest {endpoint.rows} rows only")
+        # `missing`, not `unobtainable`: that an undocumented endpoint is gone today says nothing of the data, and what
+        # is unobtainable is never asked for again. Where a depth is documented (`Endpoint.horizon`) or the venue
+        # proves it itself (`doubt`), the verdict is the harder one.
+        self._miss(todo, "; ".join(dict.fromkeys(reasons)) or "the venue left it out")
+
+    def _miss(self, windows: Sequence[Window], why: object) -> None:
+        self.missing.extend(Missing(window, str(why)) for window in merge(windows))
+
+    def _counted(self, request: Request) -> Reply:
+        self.requests += 1
+        return self.get(request)
+
+    def _quarantine(self, reply: Reply, reason: str) -> None:
+        self.quarantined += 1
+        asked = f"{self.venue.name} {reply.request}"
+        set_aside(
+            self.tape, self.venue.name, self.dataset.name, asked=asked, body=reply.body,
+            received_at=reply.received_at, reason=reason,
+        )  # fmt: skip
+
+    def _walk(self, endpoint: Endpoint, window: Window) -> tuple[Drive, list[Window], VenueError | None]:
+        """Walk one endpoint over one window. Gives what of it the walk left open, and why it ended early if it did."""
+        replies: list[Received] = []
+        drive, refusal = self._drive(endpoint, window, replies)
+        answered = intersect(drive.walk.answered, [window])
+        left = subtract([window], answered)
+        silences = doubt.unconfirmed(endpoint, answered, replies, self.grid)
+        while silences:
+            silence = silences.pop()
+            second: list[Received] = []
+            again, failed = self._drive(endpoint, silence, second)
+            replies += second
+            unsure = subtract([silence], again.walk.answered)
+            answered = subtract(answered, unsure)
+            self._miss(unsure, f"that it is empty could not be confirmed: {failed}")
+            if any(r.parsed.page.count for r in second):  # it was not, and there may be more of that kind
+                narrower = doubt.unconfirmed(
+                    endpoint, intersect(again.walk.answered, [silence]), second, self.grid
+                )
+                silences += [window for window in narrower if window.length < silence.length]
+        if not replies:
+            return drive, left, refusal
+        answered = self._settled(answered, replies)
+        kept = [
+            part for r in replies if r.table is not None for part in _inside(r.table, self.dataset, answered)
+        ]
+        # The earliest reply, by the slower clock: what it says of later slots is only safer.
+        heard = min(min(r.received_at, r.venue_now) for r in replies)
+        if self.grid is not None and endpoint.walk == "time" and endpoint.horizon is None:
+            answered = self._doubted(answered, kept, heard)
+        self.tables.extend(kept)
+        for part, verdict in self._verdicts(answered, kept):
+            self.asked.append(Asked(part, self.job.source, heard, verdict))
+        return drive, left, refusal
+
+    def _drive(
+        self, endpoint: Endpoint, window: Window, replies: list[Received]
+    ) -> tuple[Drive, VenueError | None]:
+        """One walk, its replies put to ``replies``."""
+        walk = walk_for(endpoint, window, self.grid, LEAD_OF_FUNDING, self.proven.get(endpoint.path, 0))
+        drive = Drive(walk, endpoint, self.job.series, self.dataset, self._counted, self._quarantine)
+        refusal: VenueError | None = None
+        try:
+            for received in drive:
+                replies.append(received)
+        except VenueError as error:
+            refusal = error
+        if isinstance(walk, TimeWalk):
+            self.proven[endpoint.path] = max(walk.proven, self.proven.get(endpoint.path, 0))
+        return drive, refusal
+
+    def _settled(self, answered: list[Window], replies: Sequence[Received]) -> list[Window]:
+        """Law 6 by the venue's clock: what it cannot have finished yet is not answered, whatever it sent."""
+        final = min(r.venue_now for r in replies) - self.dataset.settle(self.job.series.period)
+        final = self.grid.floor(final) if self.grid else final
+        open_yet = [w for w in (Window(max(a.start, final), a.end) for a in answered) if w]
+        behind = max(r.received_at - r.venue_now for r in replies)
+        if behind <= MOST_SKEW:
+            self.unsettled += open_yet
+        else:
+            self._miss(
+                open_yet, f"by the venue's clock it is not over; that is {behind // SECOND} s behind ours"
+            )
+        return subtract(answered, open_yet)
+
+    def _doubted(self, answered: list[Window], kept: Sequence[pa.Table], heard: int) -> list[Window]:
+        """``answered`` without the silences in which the venue's own longer candles saw trades."""
+        grid = self.grid
+        assert grid is not None
+        times = (
+            np.sort(np.concatenate([_times(t, self.dataset) for t in kept]))
+            if kept
+            else np.zeros(0, np.int64)
+        )
+        quiet = doubt.silences(answered, times, grid)
+        if not quiet:
+            return answered
+        try:
+            loud = doubt.contradicted(self.job.series, self.venue, self._counted, quiet)
+        except Refused:
+            return answered  # no longer candles to be had: the silence stands
+        except VenueError as error:
+            self._miss(quiet, f"it was silent, and whether that is true could not be asked: {error}")
+            return subtract(answered, quiet)
+        for silence in quiet:
+            inside = intersect([silence], loud)
+            if not inside:
+                continue
+            behind = times.searchsorted(silence.end) < len(times)  # rows follow: the depth ends here
+            part = Window(inside[0].start, silence.end if behind else inside[-1].end)
+            why = "the venue serves these candles from later on; its longer ones saw trades"
+            if times.searchsorted(silence.start) == 0:
+                self.asked.append(Asked(part, self.job.source, heard, "unobtainable"))
+                self.unobtainable.append(Missing(part, why))
+            else:
+                self._miss([part], "no candle came, though the venue's longer ones saw trades")
+            answered = subtract(answered, [part])
+        return answered
+
+    def _verdicts(self, answered: Sequence[Window], kept: Sequence[pa.Table]) -> list[tuple[Window, str]]:
+        """What holds no row was empty, but at the very edge of what the venue still serves it is gone."""
+        out: list[tuple[Window, str]] = []
+        edge = None if self.job.horizon is None else self.job.horizon + EDGE_OF_HORIZON
+        firsts = [int(times.min()) for table in kept if len(times := _times(table, self.dataset))]
+        for window in answered:
+            if edge is None or window.start >= edge or self.grid is None:
+                out.append((window, "empty"))
+                continue
+            stop = min(
+                [window.end, self.grid.ceil(edge), *(first for first in firsts if first >= window.start)]
+            )
+            parts = ((Window(window.start, stop), "unobtainable"), (Window(stop, window.end), "empty"))
+            out.extend((part, verdict) for part, verdict in parts if part)
+        return out
+
+
+def fill(
+    job: Job, *, venue: Venue, store: Store, get: Get, tape: Path, proven: dict[str, int] | None = None
+) -> Outcome:
+    """Do one job to its end: afterwards every span of it is committed with a verdict, or in ``missing`` with a reason.
+
+    ``get`` sends one request and returns its reply (transport.http.Client.get). ``proven`` remembers from job to job
+    how many rows fit into a page of each path, which saves asking twice. Raises only what is not the venue's doing: a
+    lake that cannot be written, a bug.
+    """
+    began = time.monotonic()
+    dataset, grid = dataset_named(job.series.dataset), grid_for(job.series, venue)
+    work = _Fill(job, venue, get, tape, dataset, grid, {} if proven is None else proven)
+    now = time.time_ns() // 1000
+    for known in job.known:
+        work.asked.extend(Asked(window, job.source, now, known.verdict) for window in known.windows)
+        if known.verdict == "unobtainable":
+            work.unobtainable.extend(Missing(window, known.why) for window in known.windows)
+    for window in job.windows:
+        work.window(window)
+    partition = Partition(
+        job.series.dataset, job.series.venue, job.series.symbol, job.series.period, job.label
+    )
+    committed = store.commit(
+        partition,
+        _one_table(work.tables, dataset),
+        work.asked,
+        grid=grid,
+        on_replace=keeper(store, partition),
+    )
+    return Outcome(
+        job.series,
+        job.label,
+        (*job.windows, *(window for known in job.known for window in known.windows)),
+        rows=committed.rows,
+        added=committed.added,
+        replaced=committed.replaced,
+        requests=work.requests,
+        seconds=time.monotonic() - began,
+        changed=committed.changed,
+        quarantined=work.quarantined,
+        missing=tuple(work.missing),
+        unobtainable=tuple(work.unobtainable),
+        unsettled=tuple(merge(work.unsettled)),
+        unreachable=work.unreachable,
+        unknown_symbol=work.unknown_symbol,
+    )
+
+
+def _around(left: Sequence[Window], drive: Drive) -> tuple[list[Window], list[Window]]:
+    """After a reply that was set aside: what it spoilt, and how the walk can go on around it (law 9)."""
+    asked = drive.asked.window if drive.asked is not None else Window(0, 0)
+    spoilt = intersect(left, [asked])
+    onward = subtract(left, spoilt)
+    if drive.endpoint.walk == "cursor" and any(window.length > NARROW for window in spoilt):
+        # The cursor behind the bad page is not known; narrower windows have first pages of their own.
+        cuts = [Window(at, min(at + NARROW, w.end)) for w in spoilt for at in range(w.start, w.end, NARROW)]
+        return [], [*onward, *cuts]
+    return (spoilt, onward) if spoilt else (list(left), [])
+
+
+# ----------------------------------------------------------------------------------------------------- rows
+
+
+def _times(table: pa.Table, dataset: Dataset) -> Any:
+    return np.asarray(table.column(dataset.time_column).combine_chunks().cast(pa.int64()))
+
+
+def _inside(table: pa.Table, dataset: Dataset, windows: Sequence[Window]) -> list[pa.Table]:
+    """The parts of ``table`` that lie in ``windows``: a row is stored only where its window is answered."""
+    times = _times(table, dataset)
+    low, high = int(times.min()), int(times.max())
+    if any(w.start <= low and high < w.end for w in windows):
+        return [table]
+    parts = (table.filter(pa.array((times >= w.start) & (times < w.end))) for w in windows)
+    return [part for part in parts if len(part)]
+
+
+def _one_table(tables: Sequence[pa.Table], dataset: Dataset) -> pa.Table | None:
+    """All rows in order of time; pages differ in whether they count values that no DOUBLE carries."""
+    if not tables:
+        return None
+    schema = max((table.schema for table in tables), key=len)
+    table = pa.concat_tables([_widened(each, schema) for each in tables])
+    times = _times(table, dataset)
+    if len(times) > 1 and not (times[1:] > times[:-1]).all():
+        table = table.take(pa.array(np.argsort(times, kind="stable")))
+    return table
+
+
+def _widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    for entry in schema:
+        if entry.name not in table.schema.names:
+            table = table.append_column(entry, pa.array(np.zeros(len(table), np.uint8)))
+    return table

@@ -1,0 +1,54 @@
+"""What a process that died left behind: put in order before a run, without a flag or a human (law 3).
+
+A partition heals when somebody commits to it; one whose rows were committed a moment before the end is complete, so
+nobody would, and whoever globs the lake would wait for its ``part.parquet`` for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from htxdata.market import Series
+from htxdata.store import disk
+from htxdata.store.partition import Store
+
+
+def heal_lake(store: Store, series: Iterable[Series]) -> int:
+    """Finish the unfinished commits of these series, and of their revisions; how many there were."""
+    healed = 0
+    for line in series:
+        lines = [line]
+        if line.dataset == "klines":
+            lines.append(Series("kline_revisions", line.venue, line.symbol, line.period))
+        for partition in (p for each in lines for p in store.partitions(each)):
+            if _unfinished(store.folder(partition)):
+                store.commit(partition, None)
+                healed += 1
+    return healed
+
+
+def _unfinished(folder: str) -> bool:
+    """An unfinished write, or a newest generation that is not yet what everybody reads."""
+    try:
+        if any(name.endswith(".tmp") for name in os.listdir(folder)):
+            return True
+        newest = disk.newest(folder)
+        if newest is None or newest.number == 0:
+            return False
+        return not os.path.exists(f"{folder}/{disk.PART}") or not os.path.samefile(
+            newest.path, f"{folder}/{disk.PART}"
+        )
+    except FileNotFoundError:
+        return False
+
+
+def heal_tape(tape: Path) -> None:
+    """Remove half-written quarantine entries of processes that are gone; their replies were never set aside."""
+    for path in (tape / "quarantine").glob("venue=*/dataset=*/.*.tmp"):
+        owner = path.name.split(".")[-2]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -1,0 +1,321 @@
+"""Many jobs side by side, and an honest account of what came of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from htxdata.config import Keep, Settings
+from htxdata.errors import ConfigError, UsageError
+from htxdata.ingest.backfill import Missing, Outcome, fill
+from htxdata.ingest.heal import heal_lake, heal_tape
+from htxdata.ingest.plan import Job, SeriesPlan, final_window, leftover, plan_series, to_ask
+from htxdata.ingest.session import Session, resolve
+from htxdata.market import Listing, Series
+from htxdata.store.footer import Span
+from htxdata.timeline import Window, intersect, iso, merge, parse_instant, subtract
+from htxdata.venues import venue as venue_named
+from htxdata.venues.terms import Venue
+
+OnOutcome = Callable[[Outcome], None]
+
+GIVE_UP_AFTER = 3
+"""Unreachable jobs in a row on one host before the rest of its jobs are not even tried: each costs many seconds."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody wants: series by name and glob, and a window. ``end`` None is now."""
+
+    dataset: str
+    venue: str
+    symbols: tuple[str, ...]
+    periods: tuple[str, ...] = ()
+    start: str | None = None
+    end: str | None = None
+    origin: str = ""
+    """Where it is written, for messages; empty for the command line, whose options they name anyway."""
+
+
+@dataclass
+class Report:
+    """The account of a run. ``missing`` holds every span asked for that has no complete verdict, with the reason, and
+    ``unobtainable`` every one that the venue no longer serves, whichever run found that out."""
+
+    plans: list[SeriesPlan] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    missing: list[tuple[Series, Missing]] = field(default_factory=list)
+    unobtainable: list[tuple[Series, Missing]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing
+
+    def total(self, name: str) -> int:
+        return sum(int(getattr(outcome, name)) for outcome in self.outcomes)
+
+
+def window_from(request: Request, now: int) -> Window:
+    """The window of a request, or a ``UsageError`` naming the option that is wrong."""
+    if request.start is None:
+        raise UsageError("--start is missing: say from when on, such as --start 2024-01-01")
+    start = _instant("--start", request.start)
+    if start < 0:
+        raise UsageError(f"--start {request.start!r} lies before 1970: no market of these is as old")
+    end = now if request.end is None else _instant("--end", request.end)
+    if start >= now:
+        raise UsageError(
+            f"--start {request.start!r} lies in the future; it is {iso(now // 1_000_000 * 1_000_000)}"
+        )
+    if end > now:
+        raise UsageError(f"--end {request.end!r} lies in the future; leave it out to go up to now")
+    if end <= start:
+        raise UsageError(f"--end {request.end!r} is not after --start {request.start!r}: the range is empty")
+    return Window(start, end)
+
+
+def _instant(option: str, text: str) -> int:
+    try:
+        return parse_instant(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def request_of(keep: Keep, origin: str = "") -> Request:
+    return Request(
+        keep.dataset, keep.venue, keep.symbols, keep.periods, keep.since or "2017-01-01", None, origin
+    )
+
+
+def keep_requests(settings: Settings) -> list[Request]:
+    """What ``sync`` has to keep up to date."""
+    if not settings.keep:
+        raise ConfigError(
+            f"nothing to keep up to date: add a [[keep]] to htxdata.toml (read: {settings.origin})"
+        )
+    return [
+        request_of(keep, f"{settings.origin}, [[keep]] {number}")
+        for number, keep in enumerate(settings.keep, start=1)
+    ]
+
+
+def make_plans(
+    requests: Iterable[Request], session: Session, *, ask: bool = True, now: int | None = None
+) -> list[SeriesPlan]:
+    """What completing ``requests`` takes, series by series. First finishes what a run that died left of them.
+
+    ``ask=False`` sends nothing and touches nothing; the lake must then know the symbols that a glob means.
+    """
+    moment = time.time_ns() // 1000 if now is None else now
+    checked = []
+    if ask:
+        heal_tape(session.tape)
+    for request in requests:  # wrong options of any request before the first question
+        with _said_where(request):
+            window = window_from(request, moment)
+            resolve(request.dataset, request.venue, (), request.periods, None)
+            checked.append((request, window))
+    wanted: dict[tuple[Series, Window], _Wanted] = {}
+    for request, window in checked:
+        venue = venue_named(request.venue)
+        listed = session.listings(venue) if ask else stored_listings(session, request.venue)
+        names = None if listed is None else list(listed)
+        with _said_where(request):
+            found = resolve(request.dataset, request.venue, request.symbols, request.periods, names)
+        if ask:
+            heal_lake(session.store, found)
+        for series in found:
+            spans = stored_spans(session, series)
+            wanted[series, window] = _Wanted(series, venue, window, spans, (listed or {}).get(series.symbol))
+    entries = list(wanted.values())
+    births = _births(session, [entry for entry in entries if entry.begins_unknown(moment)]) if ask else {}
+    plans = []
+    for entry in entries:
+        born = births.get((entry.venue.name, entry.series.symbol)) if entry.begins_unknown(moment) else None
+        plans.append(
+            plan_series(entry.series, entry.venue, entry.window, entry.spans, moment, entry.listing, born)
+        )
+    return plans
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    series: Series
+    venue: Venue
+    window: Window
+    spans: list[Span]
+    listing: Listing | None
+
+    def begins_unknown(self, now: int) -> bool:
+        """Whether rows earlier than any that is stored are asked for, by windows that may all be empty."""
+        if self.venue.endpoints_for(self.series.dataset, self.series.period)[0].walk != "time":
+            return False
+        first = min((span.start for span in self.spans if span.verdict == "present"), default=None)
+        gaps = to_ask(self.series, final_window(self.series, self.venue, self.window, now), self.spans)
+        return bool(gaps) and (first is None or gaps[0].start < first)
+
+
+def _births(session: Session, entries: Sequence[_Wanted]) -> dict[tuple[str, str], int | None]:
+    """When these symbols begin; many are asked for side by side, or a slow line would leave the budget unused."""
+    chosen = {(entry.venue.name, entry.series.symbol): entry for entry in entries}
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="htxdata") as pool:
+        try:
+            found = list(pool.map(lambda entry: session.born(entry.venue, entry.series), chosen.values()))
+        except BaseException:
+            session.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return dict(zip(chosen, found, strict=True))
+
+
+@contextmanager
+def _said_where(request: Request) -> Iterator[None]:
+    """A wrong value is looked for where it is written."""
+    try:
+        yield
+    except UsageError as error:
+        if not request.origin:
+            raise
+        text = (
+            str(error)
+            .replace("--start", "since")
+            .replace("--symbol", "symbols")
+            .replace("--period", "periods")
+        )
+        raise ConfigError(f"{request.origin}: {text.replace('--venue', 'venue')}") from None
+
+
+def stored_spans(session: Session, series: Series) -> list[Span]:
+    """The spans of a series partition by partition: joined ones would not tell which are still unconfirmed."""
+    store = session.store
+    return [span for partition in store.partitions(series) for span in store.spans(partition)]
+
+
+def stored_listings(session: Session, venue: str) -> dict[str, Listing] | None:
+    """The symbols of a venue that the lake has instruments of, or ``None`` where it has none."""
+    symbols = [series.symbol for series in session.store.series(dataset="instruments", venue=venue)]
+    return {symbol: Listing(symbol) for symbol in symbols} or None
+
+
+def workers_for(session: Session, plans: Sequence[SeriesPlan]) -> int:
+    """Threads that keep a budget busy at a round trip of up to half a second, and no more."""
+    rates = {venue_named(p.series.venue).host for p in plans}
+    most = max((session.settings.budgets[host] for host in rates), default=1)
+    return max(2, min(16, int(most * 0.5) + 1))
+
+
+def run_jobs(
+    jobs: Sequence[Job], session: Session, on_outcome: OnOutcome = lambda outcome: None, workers: int = 4
+) -> list[Outcome]:
+    """Do all jobs, oldest first within a series, several at once. After an interrupt, what is committed stays."""
+    outcomes: list[Outcome] = []
+    down: dict[str, int] = {}
+    lock = threading.Lock()
+
+    def one(job: Job) -> Outcome:
+        outcome = do_job(job, session, skip=down.get(venue_named(job.series.venue).host, 0) >= GIVE_UP_AFTER)
+        with lock:
+            host = venue_named(job.series.venue).host
+            down[host] = down.get(host, 0) + 1 if outcome.unreachable else 0
+        return outcome
+
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="htxdata") as pool:
+        waiting: set[Future[Outcome]] = set()
+        queue = iter(jobs)
+        try:
+            while True:
+                while len(waiting) < workers * 2 and (job := next(queue, None)) is not None:
+                    waiting.add(pool.submit(one, job))
+                if not waiting:
+                    break
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    outcome = future.result()
+                    outcomes.append(outcome)
+                    on_outcome(outcome)
+        except BaseException:
+            session.stop.set()
+            for future in waiting:
+                future.cancel()
+            raise
+    return outcomes
+
+
+def do_job(job: Job, session: Session, skip: bool = False) -> Outcome:
+    """One job with the session's hands; ``skip`` records its windows as missing without asking."""
+    if skip:
+        host = venue_named(job.series.venue).host
+        why = f"not asked: {host} was unreachable {GIVE_UP_AFTER} times in a row"
+        return Outcome(
+            job.series,
+            job.label,
+            job.windows,
+            missing=tuple(Missing(w, why) for w in job.windows),
+            unreachable=True,
+        )
+    venue = venue_named(job.series.venue)
+    get = partial(session.get, venue)
+    return fill(job, venue=venue, store=session.store, get=get, tape=session.tape, proven=session.proven)
+
+
+def account(plans: Sequence[SeriesPlan], outcomes: Sequence[Outcome], session: Session) -> Report:
+    """What is still missing, read from the lake itself: a run is complete only if its footers say so (law 4)."""
+    report = Report(list(plans), list(outcomes))
+    reasons: dict[Series, list[Missing]] = {}
+    gone: dict[Series, list[Missing]] = {}
+    open_yet: dict[Series, list[Window]] = {}
+    for outcome in outcomes:
+        reasons.setdefault(outcome.series, []).extend(outcome.missing)
+        gone.setdefault(outcome.series, []).extend(outcome.unobtainable)
+        open_yet.setdefault(outcome.series, []).extend(outcome.unsettled)
+    for plan in plans:
+        series = plan.series
+        spans = session.store.coverage(series)
+        # What was not over yet by the venue's own clock is nobody's hole: it was asked for a moment too early.
+        holes = subtract(leftover(plan.window, spans), open_yet.get(series, []))
+        lost = intersect(
+            [plan.window], [Window(s.start, s.end) for s in spans if s.verdict == "unobtainable"]
+        )
+        for windows, said, otherwise, out in (
+            (holes, reasons, "it was not fetched", report.missing),
+            (lost, gone, "the venue no longer served it when it was last asked", report.unobtainable),
+        ):
+            out.extend((series, missing) for missing in explained(windows, said.get(series, []), otherwise))
+    return report
+
+
+def explained(windows: Sequence[Window], said: Sequence[Missing], otherwise: str) -> list[Missing]:
+    """``windows`` cut up by the first reason that was given for each part, all of them."""
+    out: list[Missing] = []
+    left = list(windows)
+    for reason in said:
+        parts = intersect(left, [reason.window])
+        out.extend(Missing(part, reason.why) for part in parts)
+        left = subtract(left, parts)
+    out.extend(Missing(part, otherwise) for part in left)
+    by_why: dict[str, list[Window]] = {}
+    for missing in out:
+        by_why.setdefault(missing.why, []).append(missing.window)
+    joined = [Missing(window, why) for why, parts in by_why.items() for window in merge(parts)]
+    return sorted(joined, key=lambda missing: missing.window)
+
+
+def backfill(
+    requests: Sequence[Request], session: Session, on_plan: Callable[[list[SeriesPlan]], None] = lambda plans: None,
+    on_outcome: OnOutcome = lambda outcome: None,
+) -> Report:  # fmt: skip
+    """Complete ``requests``: plan, fetch, commit, and account for what is left."""
+    began = time.monotonic()
+    plans = make_plans(requests, session)
+    on_plan(plans)
+    jobs = [job for plan in plans for job in plan.jobs]
+    outcomes = run_jobs(jobs, session, on_outcome, workers_for(session, plans))
+    report = account(plans, outcomes, session)
+    report.seconds = time.monotonic() - began
+    return report

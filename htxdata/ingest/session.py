@@ -1,0 +1,260 @@
+"""What a run holds in its hands: the settings, one store, one client per host, and what the venues list."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from htxdata.config import Settings
+from htxdata.errors import (
+    BadReply,
+    ConfigError,
+    LakeUnusable,
+    Refused,
+    UnknownSymbol,
+    Unreachable,
+    UsageError,
+    VenueError,
+)
+from htxdata.market import Listing, Series, check_period
+from htxdata.protocol.paging import Ask
+from htxdata.protocol.wire import Reply, Request
+from htxdata.schema import dataset as dataset_named
+from htxdata.store.partition import Store
+from htxdata.store.quarantine import set_aside
+from htxdata.timeline import Window
+from htxdata.transport.budget import Budget
+from htxdata.transport.http import Client
+from htxdata.venues import VENUES
+from htxdata.venues import venue as venue_named
+from htxdata.venues.terms import Parsed, Venue
+
+Say = Callable[[str], None]
+
+
+def local_lake(settings: Settings) -> Path:
+    """The lake's folder. A bucket is refused here: it has no store yet."""
+    return _folder("lake", settings.lake)
+
+
+def local_tape(settings: Settings) -> Path:
+    return _folder("tape", settings.tape)
+
+
+def _folder(key: str, value: str) -> Path:
+    if "://" in value:
+        raise ConfigError(f"{key} = {value!r}: only a local folder can be a {key} so far")
+    path = Path(value)
+    if path.exists() and not path.is_dir():
+        raise LakeUnusable(f"{key} = {value!r}: a file is in the way, a folder is needed")
+    return path
+
+
+@dataclass
+class Session:
+    """One run's hands. Close it, or use it as a context manager. Safe to share between threads.
+
+    ``say`` receives sentences for a person (warnings); ``stop`` ends waits early.
+    """
+
+    settings: Settings
+    say: Say = print
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.store = Store(local_lake(self.settings))
+        self.tape = local_tape(self.settings)
+        self.proven: dict[str, int] = {}
+        self._clients: dict[str, Client] = {}
+        self._listings: dict[str, tuple[Parsed, int] | None] = {}
+        self._births: dict[tuple[str, str], int | None] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def client(self, venue: Venue) -> Client:
+        """The client of the venue's host; venues on one host share it, and its budget."""
+        with self._lock:
+            if venue.host not in self._clients:
+                base = self.settings.host(venue.host)
+                budget = Budget(base.partition("://")[2], self.settings.budgets[venue.host])
+                self._clients[venue.host] = Client(
+                    base, budget, venue.judge, limit_headers=venue.limit_headers, stop=self.stop
+                )
+            return self._clients[venue.host]
+
+    def get(self, venue: Venue, request: Request) -> Reply:
+        """The reply to one request. Once ``stop`` is set nothing more is sent: a walk ends with its present page."""
+        if self.stop.is_set():
+            raise Unreachable(f"{venue.host}: stopped before {request.path} was asked for")
+        return self.client(venue).get(request)
+
+    def quarantine(
+        self, venue: Venue, dataset: str, request: Request, body: bytes, received_at: int, why: str
+    ) -> None:
+        set_aside(
+            self.tape, venue.name, dataset, asked=f"{venue.name} {request}", body=body, received_at=received_at,
+            reason=why,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------ instruments
+
+    def instruments(self, venue: Venue) -> tuple[Parsed, int] | None:
+        """The venue's list of instruments and when we heard it; asked once per run. ``None`` where it gives none."""
+        with self._lock:
+            if venue.name in self._listings:
+                return self._listings[venue.name]
+        answer = self._ask_instruments(venue)
+        with self._lock:
+            self._listings[venue.name] = answer
+        return answer
+
+    def _ask_instruments(self, venue: Venue) -> tuple[Parsed, int] | None:
+        refusals = []
+        for request in venue.listings:
+            try:
+                reply = self.get(venue, request)
+                try:
+                    return venue.describe(reply), reply.received_at
+                except BadReply as error:
+                    self.quarantine(venue, "instruments", request, reply.body, reply.received_at, str(error))
+                    refusals.append(f"{request.path}: {error} (the reply is in quarantine)")
+            except Unreachable:
+                raise
+            except Refused as error:
+                refusals.append(str(error))
+        self.say(f"{venue.name}: no list of instruments: {'; '.join(refusals)}")
+        return None
+
+    def listings(self, venue: Venue) -> dict[str, Listing] | None:
+        answer = self.instruments(venue)
+        return None if answer is None else venue.listing_of(answer[0])
+
+    def born(self, venue: Venue, series: Series) -> int | None:
+        """When the venue's candles of this symbol begin, by its own longest period; ``None`` where that can't be told.
+
+        One request finds the start of a history that would take thousands of empty pages to find (a listing date will
+        not do: HTX's ``toa`` of old symbols is a placeholder later than their first candles).
+        """
+        key = (venue.name, series.symbol)
+        if key not in self._births:
+            self._births[key] = self._ask_birth(venue, series)
+        return self._births[key]
+
+    def _ask_birth(self, venue: Venue, series: Series) -> int | None:
+        probe = Series("klines", venue.name, series.symbol, "1mon")
+        latest = [e for e in venue.endpoints_for("klines", "1mon") if e.walk == "latest"]
+        if not latest:
+            return None
+        endpoint = latest[0]
+        try:
+            reply = self.get(venue, endpoint.build(probe, Ask(Window(0, 0), endpoint.rows)))
+            page = endpoint.parse(reply, probe).page
+        except VenueError:
+            return None  # then the empty pages are asked for, one by one
+        return page.first if 0 < page.count < endpoint.rows else None
+
+
+# -------------------------------------------------------------------------------------------------- symbols
+
+
+def is_glob(text: str) -> bool:
+    return any(sign in text for sign in "*?[")
+
+
+def match_symbols(venue: Venue, wanted: Sequence[str], listed: Iterable[str] | None) -> list[str]:
+    """The venue's symbols that ``wanted`` (names and globs, any case) means, in the venue's order.
+
+    ``listed`` is ``None`` where the venue's list is not known: then a name stands for itself and a glob is an error.
+    """
+    names = None if listed is None else list(listed)
+    folded = {venue.fold(name): name for name in names or ()}
+    out: dict[str, None] = {}
+    for text in wanted:
+        pattern = venue.fold(text)
+        if names is None:
+            if is_glob(text):
+                raise UsageError(
+                    f"--symbol {text!r}: which symbols {venue.name} has is not known here yet; "
+                    f"run `htxdata snapshot instruments --venue {venue.name}` first, or name the symbols"
+                )
+            out[pattern] = None
+        elif pattern in folded:
+            out[folded[pattern]] = None
+        elif is_glob(text):
+            matches = [name for fold, name in folded.items() if fnmatch.fnmatchcase(fold, pattern)]
+            if not matches:
+                raise UsageError(
+                    f"--symbol {text!r} matches none of the {len(folded)} symbols of {venue.name}"
+                )
+            out.update(dict.fromkeys(matches))
+        else:
+            raise unknown_symbol(venue, text, folded.values())
+    return list(out)
+
+
+def unknown_symbol(venue: Venue, text: str, listed: Iterable[str]) -> UnknownSymbol:
+    near = difflib.get_close_matches(venue.fold(text), list(listed), n=3, cutoff=0.6)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return UnknownSymbol(f"--symbol {text!r}: {venue.name} has no such symbol{hint}")
+
+
+def resolve(
+    dataset: str,
+    venue_name: str,
+    symbols: Sequence[str],
+    periods: Sequence[str],
+    listed: Iterable[str] | None,
+) -> list[Series]:
+    """The series that a command's options mean, or a ``UsageError`` naming the option that is wrong."""
+    venue = venue_named(venue_name)
+    entry = dataset_named(dataset)
+    if dataset not in venue.datasets():
+        have = sorted({d for v in VENUES for d in v.datasets()})
+        where = [v.name for v in VENUES if dataset in v.datasets()]
+        hint = f"it is on {', '.join(where)}" if where else f"choose from {', '.join(have)}"
+        raise UsageError(f"{dataset} of {venue.name} cannot be backfilled: {hint}")
+    if entry.has_period:
+        chosen = match_periods(venue, dataset, periods)
+    elif periods:
+        raise UsageError(f"--period {periods[0]!r}: {dataset} has no periods; leave --period out")
+    else:
+        chosen = [None]
+    return [
+        Series(dataset, venue.name, symbol, period)
+        for symbol in match_symbols(venue, symbols, listed)
+        for period in chosen
+    ]
+
+
+def match_periods(venue: Venue, dataset: str, periods: Sequence[str]) -> list[str | None]:
+    from htxdata.market import PERIODS
+
+    served = [p for p in PERIODS if venue.endpoints_for(dataset, p)]
+    if not periods:
+        raise UsageError(f"--period is missing: {dataset} needs one or more of {', '.join(served)}")
+    out: dict[str | None, None] = {}
+    for text in periods:
+        matches = [p for p in served if fnmatch.fnmatchcase(p, text)]
+        if not matches:
+            if not is_glob(text):
+                check_period(text)
+            raise UsageError(f"--period {text!r}: {venue.name} serves {', '.join(served)}")
+        out.update(dict.fromkeys(matches))
+    return list(out)
+
+
+__all__ = ["Session", "is_glob", "local_lake", "local_tape", "match_symbols", "resolve"]

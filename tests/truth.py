@@ -1,0 +1,155 @@
+"""What a lake must hold: the sandbox's market, value by value. For the tests of everything that fills lakes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from htxdata.config import BUDGETS, HOSTS, Settings
+from htxdata.ingest.run import Report, Request, backfill
+from htxdata.ingest.session import Session
+from htxdata.market import Series
+from htxdata.sandbox import Sandbox
+from htxdata.store.partition import Store
+from htxdata.timeline import Window, from_datetime, iso, parse_instant
+
+UNPACED = 10_000.0  # requests per second: pacing is off, and the machine is the limit
+CANDLE = ("open", "high", "low", "close", "volume", "quote_volume", "contracts", "trade_count")
+
+
+def settings_for(sandbox: Sandbox, folder: Path, rate: float = UNPACED) -> Settings:
+    """Settings that ask ``sandbox`` and keep lake and tape in ``folder``."""
+    hosts = {**HOSTS, **sandbox.hosts}
+    return Settings(str(folder / "lake"), str(folder / "tape"), hosts, dict.fromkeys(BUDGETS, rate))
+
+
+def configuration(sandbox: Sandbox, folder: Path, rate: float = UNPACED, more: str = "") -> Path:
+    """The same as a file, for processes."""
+    lines = [f'lake = "{folder / "lake"}"', f'tape = "{folder / "tape"}"', "[hosts]"]
+    lines += [f'{key} = "{base}"' for key, base in sandbox.hosts.items()]
+    lines += ["[budgets]", f"htx_spot_rest = {rate}", f"htx_swap_rest = {rate}", more]
+    file = folder / "htxdata.toml"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def fill(settings: Settings, *requests: Request, say: Any = lambda text: None) -> Report:
+    """One run with a session of its own, as a process would have."""
+    with Session(settings, say=say) as session:
+        return backfill(list(requests), session)
+
+
+def klines(venue: str, symbol: str, period: str, start: str, end: str | None = None) -> Request:
+    return Request("klines", venue, (symbol,), (period,), start, end)
+
+
+def fundings(symbol: str, start: str, end: str | None = None) -> Request:
+    return Request("funding_rates", "htx-linear", (symbol,), (), start, end)
+
+
+def stored(lake: Path | str, series: Series) -> dict[str, list[Any]]:
+    """Every row of a series, all partitions, as columns; instants in microseconds."""
+    store = Store(lake)
+    out: dict[str, list[Any]] = {}
+    for partition in store.partitions(series):
+        table = store.read(partition)
+        assert table is not None
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            out.setdefault(name, []).extend(map(_plain, column.to_pylist()))
+    return out
+
+
+def _plain(value: Any) -> Any:
+    return from_datetime(value) if hasattr(value, "tzinfo") else value
+
+
+def assert_candles(
+    lake: Path | str, sandbox: Sandbox, series: Series, start: str | int, end: str | int
+) -> int:
+    """The lake holds exactly the market's candles that open in ``[start, end)``, value by value; how many."""
+    truth = sandbox.market.klines(
+        series.venue, series.symbol, str(series.period), _instant(start), _instant(end)
+    )
+    rows = stored(lake, series)
+    _assert_times(lake, series, rows.get("open_time", []), truth["open_time"].tolist())
+    for name in CANDLE if len(truth["open_time"]) else ():
+        expected = truth[name]
+        assert rows[name] == ([None] * len(rows["open_time"]) if expected is None else expected.tolist()), (
+            name
+        )
+    assert not any(any(v is not None for v in rows.get(name, ())) for name in ("taker_buy_volume",))
+    return len(rows.get("open_time", ()))
+
+
+def _assert_times(lake: Path | str, series: Series, have: list[int], due: list[int]) -> None:
+    if have != due:
+        lost, extra = (sorted(set(a) - set(b)) for a, b in ((due, have), (have, due)))
+        said = [(iso(s.start), iso(s.end), s.verdict, s.rows) for s in Store(lake).coverage(series)]
+        raise AssertionError(
+            f"{series}: {len(lost)} lost {[iso(t) for t in lost[:3] + lost[-1:]]}, "
+            f"{len(extra)} extra {[iso(t) for t in extra[:3]]}, coverage {said}"
+        )
+
+
+def assert_fundings(lake: Path | str, sandbox: Sandbox, symbol: str, start: str | int, end: str | int) -> int:
+    """The lake holds exactly the market's fundings in ``[start, end)``, value by value; how many."""
+    truth = sandbox.market.funding_rates("htx-linear", symbol, _instant(start), _instant(end))
+    series = Series("funding_rates", "htx-linear", symbol)
+    rows = stored(lake, series)
+    _assert_times(lake, series, rows.get("funding_time", []), truth["funding_time"].tolist())
+    assert rows.get("funding_rate", []) == truth["funding_rate"].tolist()
+    return len(rows.get("funding_time", ()))
+
+
+def _instant(when: str | int) -> int:
+    return parse_instant(when) if isinstance(when, str) else when
+
+
+def verdicts(lake: Path | str, series: Series) -> list[tuple[str, str, str, int]]:
+    """``(start, end, verdict, rows)`` of every span of a series."""
+    return [(iso(s.start), iso(s.end), s.verdict, s.rows) for s in Store(lake).coverage(series)]
+
+
+def assert_covers(lake: Path | str, series: Series, start: str | int, end: str | int, *allowed: str) -> None:
+    """Every instant of ``[start, end)`` has a verdict, and one of ``allowed``."""
+    at, stop = _instant(start), _instant(end)
+    for span in Store(lake).coverage(series):
+        window = Window(span.start, span.end).intersect(Window(at, stop))
+        if window:
+            assert window.start == at, f"{series}: nothing is known of {Window(at, window.start)}"
+            assert span.verdict in (allowed or ("present", "empty")), f"{series}: {window} is {span.verdict}"
+            at = window.end
+    assert at == stop, f"{series}: nothing is known of {Window(at, stop)}"
+
+
+def files(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file below ``folder``, dot files too: its bytes and when it was written."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def strays(folder: Path) -> list[str]:
+    """What an interrupted writer may leave behind, and a partition that foreign readers do not see as it is."""
+    out = [str(path) for path in _walk(folder) if path.name.endswith(".tmp")]
+    for path in _walk(folder):
+        if path.name.startswith(".g") and path.suffix == ".pq":
+            newest = max(path.parent.glob(".g*.pq"))
+            part = path.parent / "part.parquet"
+            if not part.exists() or not os.path.samefile(newest, part):
+                out.append(f"{part} is not {newest.name}")
+    return out
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for top, _, names in os.walk(folder):
+        yield from (Path(top, name) for name in names)
+
+
+def revisions(lake: Path | str, series: Series) -> dict[str, list[Any]]:
+    return stored(lake, Series("kline_revisions", series.venue, series.symbol, series.period))
