@@ -1,7 +1,7 @@
 """Ten million candles at a venue's pace, by plain functions or by the flow. Prints wall seconds and rows.
 
-``python ten_million.py plain|prefect HTX_SPOT_REST FOLDER``. The flow finds a Prefect server by ``PREFECT_API_URL``: its
-start is not in the figure, for one server serves every run; the import of Prefect is.
+``python ten_million.py plain|prefect HTX_SPOT_REST FOLDER``. The flow finds a Prefect server by ``PREFECT_API_URL``,
+whose start is not in the figure, for one server serves every run; the import of Prefect is.
 """
 
 from __future__ import annotations
