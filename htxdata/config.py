@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from htxdata.errors import ConfigError
+from htxdata.errors import ConfigError, LakeUnusable
 
 HOSTS: Mapping[str, str | None] = {
     "htx_spot_rest": "https://api.huobi.pro",
@@ -77,6 +77,24 @@ class Settings:
         if not base:
             raise ConfigError(f"no address for {key}: set {key} in [hosts] or HTXDATA_HOSTS__{key.upper()}")
         return base.rstrip("/")
+
+
+def local_lake(settings: Settings) -> Path:
+    """The lake's folder. A bucket is refused: it has no store yet."""
+    return _folder("lake", settings.lake)
+
+
+def local_tape(settings: Settings) -> Path:
+    return _folder("tape", settings.tape)
+
+
+def _folder(key: str, value: str) -> Path:
+    if "://" in value:
+        raise ConfigError(f"{key} = {value!r}: only a local folder can be a {key} so far")
+    path = Path(value)
+    if path.exists() and not path.is_dir():
+        raise LakeUnusable(f"{key} = {value!r}: a file is in the way, a folder is needed")
+    return path
 
 
 _TOP = ("lake", "tape", "hosts", "budgets", "keep")

@@ -38,6 +38,11 @@ def grid_of(period: str, day_opens: int = 0) -> Grid:
     return Grid(step, day_opens + (_MONDAY if period == "1week" else 0))
 
 
+def is_glob(text: str) -> bool:
+    """Whether a name is a pattern that may mean several."""
+    return any(sign in text for sign in "*?[")
+
+
 def check_period(period: str) -> str:
     if period not in PERIODS:
         raise UsageError(f"--period {period!r} is not a period: choose from {', '.join(PERIODS)}")

@@ -189,10 +189,8 @@ def coverage(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     _check_names(options)
-    from htxdata.ingest.session import local_lake
-
     found = lake_coverage(
-        local_lake(settings), dataset=options.dataset, venue=options.venue, symbol=options.symbol or None,
+        config.local_lake(settings), dataset=options.dataset, venue=options.venue, symbol=options.symbol or None,
         period=options.period or None,
     )  # fmt: skip
     entries = []
@@ -230,10 +228,8 @@ def coverage(options: argparse.Namespace) -> int:
 
 def _check_names(options: argparse.Namespace) -> None:
     """Words that can only be ours are checked; a symbol can be anything, and may simply not be in the lake."""
-    from htxdata.ingest.session import is_glob
-    from htxdata.market import check_period
+    from htxdata.market import check_period, is_glob
     from htxdata.schema import dataset as dataset_named
-    from htxdata.venues import venue as venue_named
 
     if (
         options.dataset is not None
@@ -242,6 +238,8 @@ def _check_names(options: argparse.Namespace) -> None:
     ):
         raise UsageError(f"{options.dataset!r} is what this command prints: name a dataset that is stored")
     if options.venue and not is_glob(options.venue):
+        from htxdata.venues import venue as venue_named  # parsers and all: only where it is needed
+
         venue_named(options.venue)
     for period in options.period:
         if not is_glob(period):
@@ -270,12 +268,11 @@ def coverage_table(entries: list[dict[str, Any]]) -> str:
 
 def query(options: argparse.Namespace) -> int:
     from htxdata.cli.answers import write
-    from htxdata.ingest.session import local_lake
     from htxdata.store.lake import Lake
 
     if options.format == "parquet" and options.output is None and sys.stdout.isatty():
         raise UsageError("--format parquet needs --output F (or a pipe)")
-    with Lake(str(local_lake(settings_of(options)))) as lake:
+    with Lake(str(config.local_lake(settings_of(options)))) as lake:
         relation = lake.sql(options.sql)
         try:
             table = relation.to_arrow_table()

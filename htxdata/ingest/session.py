@@ -7,20 +7,17 @@ import fnmatch
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from htxdata.config import Settings
+from htxdata.config import Settings, local_lake, local_tape
 from htxdata.errors import (
     BadReply,
-    ConfigError,
-    LakeUnusable,
     Refused,
     UnknownSymbol,
     Unreachable,
     UsageError,
     VenueError,
 )
-from htxdata.market import Listing, Series, check_period
+from htxdata.market import Listing, Series, check_period, is_glob
 from htxdata.protocol.paging import Ask
 from htxdata.protocol.wire import Reply, Request
 from htxdata.schema import dataset as dataset_named
@@ -34,24 +31,6 @@ from htxdata.venues import venue as venue_named
 from htxdata.venues.terms import Parsed, Venue
 
 Say = Callable[[str], None]
-
-
-def local_lake(settings: Settings) -> Path:
-    """The lake's folder. A bucket is refused here: it has no store yet."""
-    return _folder("lake", settings.lake)
-
-
-def local_tape(settings: Settings) -> Path:
-    return _folder("tape", settings.tape)
-
-
-def _folder(key: str, value: str) -> Path:
-    if "://" in value:
-        raise ConfigError(f"{key} = {value!r}: only a local folder can be a {key} so far")
-    path = Path(value)
-    if path.exists() and not path.is_dir():
-        raise LakeUnusable(f"{key} = {value!r}: a file is in the way, a folder is needed")
-    return path
 
 
 @dataclass
@@ -171,10 +150,6 @@ class Session:
 # -------------------------------------------------------------------------------------------------- symbols
 
 
-def is_glob(text: str) -> bool:
-    return any(sign in text for sign in "*?[")
-
-
 def match_symbols(venue: Venue, wanted: Sequence[str], listed: Iterable[str] | None) -> list[str]:
     """The venue's symbols that ``wanted`` (names and globs, any case) means, in the venue's order.
 
@@ -257,4 +232,4 @@ def match_periods(venue: Venue, dataset: str, periods: Sequence[str]) -> list[st
     return list(out)
 
 
-__all__ = ["Session", "is_glob", "local_lake", "local_tape", "match_symbols", "resolve"]
+__all__ = ["Session", "match_symbols", "resolve"]

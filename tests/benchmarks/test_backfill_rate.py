@@ -26,18 +26,27 @@ def hosts() -> Iterator[dict[str, str]]:
         yield found
 
 
-def ours(hosts: dict[str, str], folder: Path, start: str, end: str, symbols: tuple[str, ...] = ("BTC-USDT",)) -> int:
-    """A backfill through ingest.run, from planning to the last fsync."""
+def ours(
+    hosts: dict[str, str],
+    folder: Path,
+    start: str,
+    end: str,
+    symbols: tuple[str, ...] = ("BTC-USDT",),
+    venue: str = "htx-linear",
+) -> int:
+    """A backfill of minutes through ingest.run, from planning to the last fsync; the rows that it added."""
     settings = config.load(
         environ={
             "HTXDATA_LAKE": str(folder / "lake"),
             "HTXDATA_TAPE": str(folder / "tape"),
+            "HTXDATA_HOSTS__HTX_SPOT_REST": hosts["htx_spot_rest"],
             "HTXDATA_HOSTS__HTX_SWAP_REST": hosts["htx_swap_rest"],
+            "HTXDATA_BUDGETS__HTX_SPOT_REST": "100000",
             "HTXDATA_BUDGETS__HTX_SWAP_REST": "100000",
         }
     )
     with Session(settings, say=lambda text: None) as session:
-        plans = make_plans([Request("klines", "htx-linear", symbols, ("1min",), start, end)], session)
+        plans = make_plans([Request("klines", venue, symbols, ("1min",), start, end)], session)
         outcomes = run_jobs([job for plan in plans for job in plan.jobs], session, workers=2)
         assert not any(outcome.missing for outcome in outcomes)
         return sum(outcome.added for outcome in outcomes)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -24,12 +25,12 @@ from htxdata.store.layout import Partition
 from htxdata.store.partition import Store
 from htxdata.timeline import HOUR, cells, window_of
 from tests.benchmarks import exchange
+from tests.benchmarks.ten_million import END, START, SYMBOLS
 from tests.benchmarks.test_backfill_rate import ours
 
 pytestmark = pytest.mark.benchmark
 
 FULL = os.environ.get("HTXDATA_BENCH") == "full"
-SWAPS = ("BTC-USDT", "ETH-USDT", "DOGE-USDT", "XRP-USDT")
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +45,23 @@ def _say(capsys: pytest.CaptureFixture[str], text: str) -> None:
 
 
 _CHILD = """
-import resource, sys, time
+import json, resource, sys, time
 from pathlib import Path
+from tests.benchmarks.ten_million import END, START, SYMBOLS
 from tests.benchmarks.test_backfill_rate import ours
-host, folder, start, end = sys.argv[1:]
-ours({"htx_swap_rest": host}, Path(folder) / "warm", "2026-06-01", "2026-06-08")
+hosts, folder, symbols, start, end = sys.argv[1:]
+hosts, symbols = json.loads(hosts), tuple(symbols.split(","))
+ours(hosts, Path(folder) / "warm", "2026-06-01", "2026-06-08", symbols[:1], "htx-spot")
 began = time.process_time()
-rows = ours({"htx_swap_rest": host}, Path(folder) / "real", start, end)
+rows = ours(hosts, Path(folder) / "real", start, end, symbols, "htx-spot")
 print(rows, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
-def _child(hosts: dict[str, str], folder: Path, start: str, end: str) -> tuple[int, float, float]:
+def _child(hosts: dict[str, str], folder: Path, symbols: str, start: str, end: str) -> tuple[int, float, float]:
     """Rows, CPU seconds and peak megabytes of one backfill in a process of its own."""
     out = subprocess.run(
-        [sys.executable, "-c", _CHILD, hosts["htx_swap_rest"], str(folder), start, end],
+        [sys.executable, "-c", _CHILD, json.dumps(hosts), str(folder), symbols, start, end],
         capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
     ).stdout.split()  # fmt: skip
     return int(out[0]), float(out[1]), float(out[2])
@@ -68,10 +71,12 @@ def test_cost_of_a_row_and_memory_do_not_grow_with_the_range(
     hosts: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A row of a long backfill costs what one of a short backfill costs, in memory below 400 MB."""
-    ranges = (("2026-06-01", "2026-06-08"), ("2026-01-01", "2026-03-11"), ("2024-12-01", "2026-10-26"))
+    ranges = [("btcusdt", "2025-06-01", "2025-06-08", 3), ("btcusdt", "2024-01-01", "2025-12-01", 2)]
+    if FULL:
+        ranges.append((",".join(SYMBOLS), START, END, 1))
     costs = {}
-    for start, end in ranges:
-        found = [_child(hosts, tmp_path / f"{start}{n}", start, end) for n in range(3)]
+    for symbols, start, end, times in ranges:
+        found = [_child(hosts, tmp_path / f"{start}{n}", symbols, start, end) for n in range(times)]
         rows = found[0][0]
         costs[rows] = statistics.median(cpu / rows for rows, cpu, _ in found)
         peak = max(entry[2] for entry in found)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from htxdata.config import Settings
+from htxdata.config import Settings, local_lake, local_tape
 from htxdata.errors import ConfigError, LakeUnusable, UsageError
 from htxdata.ingest.run import make_plans
-from htxdata.ingest.session import Session, local_lake, local_tape
+from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.timeline import iso
