@@ -182,13 +182,15 @@ def _said_where(request: Request) -> Iterator[None]:
     except UsageError as error:
         if not request.origin:
             raise
-        text = (
-            str(error)
-            .replace("--start", "since")
-            .replace("--symbol", "symbols")
-            .replace("--period", "periods")
-        )
-        raise ConfigError(f"{request.origin}: {text.replace('--venue', 'venue')}") from None
+        # Only the option at the head of the sentence: a command that the sentence advises is still typed with dashes.
+        text = str(error)
+        for option, key in _KEEP_KEYS.items():
+            if text.startswith(option):
+                text = key + text.removeprefix(option)
+        raise ConfigError(f"{request.origin}: {text}") from None
+
+
+_KEEP_KEYS = {"--start": "since", "--symbol": "symbols", "--period": "periods", "--venue": "venue"}
 
 
 def stored_spans(session: Session, series: Series) -> list[Span]:
