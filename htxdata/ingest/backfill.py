@@ -150,6 +150,8 @@ class _Fill:
             silence = silences.pop()
             second: list[Received] = []
             again, failed = self._drive(endpoint, silence, second)
+            if failed is None and not any(r.parsed.page.count for r in second):
+                again, failed = self._drive(endpoint, silence, second)  # three times empty is empty
             replies += second
             unsure = subtract([silence], again.walk.answered)
             answered = subtract(answered, unsure)

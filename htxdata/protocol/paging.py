@@ -101,7 +101,7 @@ class TimeWalk:
 
     @property
     def _believed(self) -> int:
-        return max(self.probe, self.proven, 1)
+        return max(min(self.proven, self.most), self.probe, 1)
 
     def _sweep(self, todo: list[Window], step: int) -> Generator[Ask, Page, list[Window]]:
         """Ask for the windows in ``todo``, the last one first, ``step`` slots at a time. Returns the
@@ -133,7 +133,7 @@ class TimeWalk:
                 silent += 1
                 # A look into the middle of the 1st, 2nd, 4th, 8th... empty window in a row finds a dense stretch early.
                 look = Page(0) if silent & (silent - 1) else (yield from self._ask(self._middle(window)))
-                self.proven = max(self.proven, look.count)
+                self.proven = max(self.proven, min(look.count, self._believed))
                 if look.count:
                     ceiling, silent = min(ceiling, slots), 0
                     step = good if self._believed < good < ceiling else self._believed
@@ -162,12 +162,14 @@ class TimeWalk:
 
     def _hear(self, window: Window, page: Page) -> None:
         """Answer the window, but for the edges that a page under suspicion leaves out."""
-        suspect = page.count >= max(self.proven, self.probe)
-        self.proven = max(self.proven, page.count)
+        # A venue that repeats rows may send more of them than the window has slots: that proves no wider window.
+        rows = min(page.count, self.grid.count(window))
+        suspect = rows >= max(self.proven, self.probe)
+        self.proven = max(self.proven, rows)
         lead = Window(window.start, self.grid.floor(max(page.first, window.start)))
         tail = Window(min(self.grid.next(self.grid.floor(page.last)), window.end), window.end)
         edges = [edge for edge in (lead, tail) if edge and suspect]
-        self._open.extend((page.count, edge) for edge in edges)
+        self._open.extend((rows, edge) for edge in edges)
         self.answered.extend(subtract([window], edges))
 
     def _edges(self) -> Steps:

@@ -514,3 +514,22 @@ def test_the_newest_rows_answer_what_they_reach(count: int, start: int, length: 
         t for t in inside(truth, window) if t not in heard and not subtract([Window(t, t + 1)], walk.answered)
     ]
     assert [(ask.window, ask.rows) for ask in asks] == [(window, 20)]
+
+
+def test_repeated_rows_prove_no_wider_window() -> None:
+    """A page with rows twice holds more rows than its window has slots; wider windows are not asked for, or believed."""
+    grid = Grid(MINUTE)
+    walk = TimeWalk(Window(0, 12_000 * MINUTE), grid, 2000)
+    steps = walk.steps()
+    ask, empties = next(steps), 1
+    while True:
+        assert grid.count(ask.window) <= 2000
+        last = ask.window.end - MINUTE
+        silent = ask.window.start >= 6000 * MINUTE and empties
+        empties -= bool(silent)
+        page = Page(0) if silent else Page(2 * grid.count(ask.window), ask.window.start, last)
+        try:
+            ask = steps.send(page)
+        except StopIteration:
+            break
+    assert walk.proven == 2000
