@@ -517,7 +517,7 @@ def test_the_newest_rows_answer_what_they_reach(count: int, start: int, length: 
 
 
 def test_repeated_rows_prove_no_wider_window() -> None:
-    """A page with rows twice holds more rows than its window has slots; wider windows are not asked for, or believed."""
+    """A page with rows twice holds more rows than its window has slots; no wider window is asked for or believed."""
     grid = Grid(MINUTE)
     walk = TimeWalk(Window(0, 12_000 * MINUTE), grid, 2000)
     steps = walk.steps()
