@@ -136,7 +136,8 @@ def test_thirty_kills_on_a_bad_day_end_with_the_whole_market(tmp_path: Path, fau
         finish(config)
         assert_whole(sandbox, tmp_path)
         kinds = {kind for kind, _, _ in sandbox.faults.fired}
-        assert kinds >= {"error", "cut", "drop", "garbage", "duplicate", "reorder", "empty"}
+        seldom = {"throttle", "busy", "stall"}
+        assert kinds >= {rule.kind for rule in faults} - seldom >= {"error", "cut", "drop", "garbage", "duplicate", "reorder"}
 
 
 @pytest.mark.slow
