@@ -137,7 +137,7 @@ def test_thirty_kills_on_a_bad_day_end_with_the_whole_market(tmp_path: Path, fau
         assert_whole(sandbox, tmp_path)
         kinds = {kind for kind, _, _ in sandbox.faults.fired}
         seldom = {"throttle", "busy", "stall"}
-        assert kinds >= {rule.kind for rule in faults} - seldom >= {"error", "cut", "drop", "garbage", "duplicate", "reorder"}
+        assert kinds >= {rule.kind for rule in faults} - seldom
 
 
 @pytest.mark.slow
