@@ -145,22 +145,7 @@ class _Fill:
         drive, refusal = self._drive(endpoint, window, replies)
         answered = intersect(drive.walk.answered, [window])
         left = subtract([window], answered)
-        silences = doubt.unconfirmed(endpoint, answered, replies, self.grid)
-        while silences:
-            silence = silences.pop()
-            second: list[Received] = []
-            again, failed = self._drive(endpoint, silence, second)
-            if failed is None and not any(r.parsed.page.count for r in second):
-                again, failed = self._drive(endpoint, silence, second)  # three times empty is empty
-            replies += second
-            unsure = subtract([silence], again.walk.answered)
-            answered = subtract(answered, unsure)
-            self._miss(unsure, f"that it is empty could not be confirmed: {failed}")
-            if any(r.parsed.page.count for r in second):  # it was not, and there may be more of that kind
-                narrower = doubt.unconfirmed(
-                    endpoint, intersect(again.walk.answered, [silence]), second, self.grid
-                )
-                silences += [window for window in narrower if window.length < silence.length]
+        answered = self._confirmed(endpoint, answered, replies)
         if not replies:
             return drive, left, refusal
         answered = self._settled(answered, replies)
@@ -175,6 +160,35 @@ class _Fill:
         for part, verdict in self._verdicts(answered, kept):
             self.asked.append(Asked(part, self.job.source, heard, verdict))
         return drive, left, refusal
+
+    def _confirmed(self, endpoint: Endpoint, answered: list[Window], replies: list[Received]) -> list[Window]:
+        """``answered``, its silences looked at again; what comes of that is put to ``replies``."""
+        silences = doubt.unconfirmed(endpoint, answered, replies, self.grid)
+        while silences:
+            silence = silences.pop()
+            for look in doubt.looks(silence, endpoint, self.grid):
+                second: list[Received] = []
+                drive, failed = self._drive(endpoint, look, second)
+                replies += second
+                heard = intersect(drive.walk.answered, [look])
+                unsure = subtract([look], heard)
+                answered = subtract(answered, unsure)
+                self._miss(unsure, f"that it is empty could not be confirmed: {failed}")
+                if isinstance(failed, Unreachable):
+                    self.unreachable = True
+                    open_yet = intersect([silence, *silences], answered)
+                    self._miss(open_yet, f"that it is empty could not be confirmed: {failed}")
+                    return subtract(answered, open_yet)
+                if unsure:
+                    silences += subtract([silence], [look])
+                    break
+                if any(r.parsed.page.count for r in second):  # it was not, and there may be more of that kind
+                    narrower = doubt.unconfirmed(endpoint, heard, second, self.grid) + subtract(
+                        [silence], [look]
+                    )
+                    silences += [window for window in narrower if window.length < silence.length]
+                    break
+        return answered
 
     def _drive(
         self, endpoint: Endpoint, window: Window, replies: list[Received]

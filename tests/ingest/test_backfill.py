@@ -151,25 +151,26 @@ def test_an_empty_page_that_means_asked_too_much_loses_nothing(tmp_path: Path, c
     assert verdicts(tmp_path) == [(0, 1440, "present")]
 
 
-@pytest.mark.parametrize("bad", [{0}, {3}, {0, 2}])
-def test_one_empty_answer_of_an_exchange_in_trouble_makes_no_hole(tmp_path: Path, bad: set[int]) -> None:
-    """An empty 200 where there are rows, once: the stretch is asked for again before it is called empty."""
+@pytest.mark.parametrize("bad", [[0], [3], [0, 2], [1, 1], [1, 2, 3], [0, 1, 2, 3, 0, 3]])
+def test_empty_answers_of_an_exchange_in_trouble_make_no_hole(tmp_path: Path, bad: list[int]) -> None:
+    """An empty 200 where there are rows, for one page or for several in a row: they are asked for again before they are
+    called empty."""
     paper = Paper(LATER, minutes(T0, 4 * 999))
     heard = paper.get
-    sent: set[int] = set()
+    left = list(bad)
 
     def get(request: Request) -> Reply:
         reply = heard(request)
         page = (int(dict(request.params)["from"]) * SECOND - T0) // MINUTE // 999
-        if request.path == CANDLES and page in bad - sent:
-            sent.add(page)
+        if request.path == CANDLES and page in left:
+            left.remove(page)
             return Reply(request, 200, b'{"status":"ok","data":[]}', reply.received_at, reply.headers)
         return reply
 
     paper.get = get  # type: ignore[method-assign]
     paper.now = T0 + 5 * DAY
     fill(paper, tmp_path, Window(T0, T0 + 4 * 999 * MINUTE))
-    assert sent == bad
+    assert left == []
     assert sorted(closes(tmp_path)) == list(range(4 * 999))
     assert verdicts(tmp_path) == [(0, 4 * 999, "present")]
 
@@ -356,6 +357,26 @@ def test_numbers_that_no_double_carries_are_counted(tmp_path: Path) -> None:
     found = store.footer(partition)
     assert found is not None
     assert found.unfit == 1
+
+
+def test_an_empty_page_that_cannot_be_confirmed_is_missing(tmp_path: Path) -> None:
+    """The venue sends an empty page and then falls silent: that page is missing, and not empty."""
+    paper = Paper(T0 + 5 * DAY, minutes(T0, 2 * 999))
+    heard = paper.get
+    empty = b'{"status":"ok","data":[]}'
+
+    def get(request: Request) -> Reply:
+        if len(paper.asked) >= 2:
+            raise Unreachable("paper: gave up after 6 attempts")
+        reply = heard(request)
+        return reply if _at(request, T0) else Reply(request, 200, empty, reply.received_at, reply.headers)
+
+    paper.get = get  # type: ignore[method-assign]
+    (outcome,) = fill(paper, tmp_path, Window(T0, T0 + 2 * 999 * MINUTE))
+    assert verdicts(tmp_path) == [(0, 999, "present")]
+    assert [m.window for m in outcome.missing] == [Window(T0 + 999 * MINUTE, T0 + 2 * 999 * MINUTE)]
+    assert "could not be confirmed" in outcome.missing[0].why
+    assert outcome.unreachable
 
 
 def test_an_unreachable_venue_leaves_what_came_before_and_names_the_reason(tmp_path: Path) -> None:
