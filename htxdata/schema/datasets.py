@@ -79,10 +79,26 @@ _CANDLE = (
 )  # fmt: skip
 _CANDLE_NULLABLE = frozenset(_CANDLE[5:])
 _PROVENANCE = ("source", "received_at")
+_BARE_CANDLE = ("open_time", "open", "high", "low", "close")
 
 # Measured: a month of minutes is 1.7 MB and re-commits in 57 ms, a year of them 18 MB in 432 ms. Coarser candles and
 # funding are small enough for a year (105,120 five-minute candles at most).
 _CANDLE_GRAINS = {"1min": "month", "": "year"}
+
+
+def _bare_candles(name: str, meaning: str) -> Dataset:
+    """Candles of a price or rate that is computed, not traded."""
+    return Dataset(
+        name,
+        meaning,
+        (*_BARE_CANDLE, *_PROVENANCE),
+        key=("open_time",),
+        time_column="open_time",
+        density="grid",
+        has_period=True,
+        grains=_CANDLE_GRAINS,
+    )
+
 
 DATASETS: tuple[Dataset, ...] = (
     Dataset(
@@ -106,6 +122,19 @@ DATASETS: tuple[Dataset, ...] = (
         density="events",
         has_period=True,
         grains=_CANDLE_GRAINS,
+    ),
+    _bare_candles("mark_klines", "Candles of the mark price, by which positions are valued and liquidated."),
+    _bare_candles("index_klines", "Candles of the index price: the weighted spot price of several exchanges."),
+    _bare_candles("premium_klines", "Candles of the premium index: how far the contract trades from its index."),
+    _bare_candles("estimated_rate_klines", "Candles of the funding rate as the venue estimated it."),
+    Dataset(
+        "trades",
+        "Every trade.",
+        ("trade_time", "trade_id", "price", "quantity", "quote_quantity", "contracts", "side", *_PROVENANCE),
+        key=("trade_id",),
+        time_column="trade_time",
+        nullable=frozenset({"quote_quantity", "contracts"}),
+        grains={"": "day"},
     ),
     Dataset(
         "funding_rates",
@@ -140,6 +169,23 @@ DATASETS: tuple[Dataset, ...] = (
             {"settle", "contract_size", "tick_size", "lot_size", "listed_at", "delisted_at", "delivery_at"}
         ),
         density="states",
+    ),
+    Dataset(
+        "open_interest",
+        "Contracts that are open.",
+        ("time", "contracts", "volume", "value", *_PROVENANCE),
+        key=("time",),
+        time_column="time",
+        nullable=frozenset({"volume", "value"}),
+    ),
+    Dataset(
+        "liquidations",
+        "Positions that the venue closed by force.",
+        ("liquidated_at", "liquidation_id", "side", "price", "quantity", "contracts", *_PROVENANCE),
+        key=("liquidation_id",),
+        time_column="liquidated_at",
+        nullable=frozenset({"contracts"}),
+        grains={"": "month"},
     ),
     Dataset(
         "coverage",

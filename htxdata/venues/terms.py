@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -50,6 +50,74 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """One object of the archive, as its listing says it. ``modified`` is microseconds UTC."""
+
+    key: str
+    size: int
+    etag: str
+    modified: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a parser of archive files must know and the file does not say.
+
+    ``contract_size`` (base units per contract, at that time) is None on spot and where it is not known.
+    """
+
+    contract_size: float | None = None
+
+
+Blocks = Iterable[bytes]
+"""The content of one file in blocks of any size."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The files of one dataset in one tree of a bulk archive, one file a day.
+
+    ``key`` names the file of a day (``2024-01-05``: the venue's day, which opens at ``Venue.day_opens``), ``folder`` the
+    prefix under which the files of a series are listed, ``day_of`` the day that a listed key is of (None for anything
+    else under the prefix). ``first`` and ``last`` are the days that the tree is asked for. ``everyday``: a file exists
+    for every day on which the instrument is listed, traded or not.
+
+    ``read`` turns the content of one file into columns of the schema, in pieces of bounded size and in the order of
+    the file; it raises ``BadReply`` for what it does not understand (law 9).
+    """
+
+    dataset: str
+    tree: str
+    key: Callable[[Series, str], str]
+    folder: Callable[[Series], str]
+    day_of: Callable[[Series, str], str | None]
+    read: Callable[[Blocks, Series, Facts], Iterator[Parsed]]
+    first: str
+    last: str | None = None
+    everyday: bool = True
+    periods: Mapping[str, str] | None = None
+    docs: str = ""
+
+    def serves(self, period: str | None) -> bool:
+        return self.periods is None or period in self.periods
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """How an archive is listed and how it says what a file must hash to. Pure: requests and replies as values.
+
+    ``list_request`` asks for the objects under a prefix, from a continuation on; ``listed`` reads one page of the answer
+    and gives the next continuation, or None at the end. ``checksum_keys`` are the names under which the checksum of a
+    file may lie, in order; ``sha256_of`` reads one.
+    """
+
+    list_request: Callable[[str, str | None], Request]
+    listed: Callable[[bytes], tuple[Sequence[Listed], str | None]]
+    checksum_keys: Callable[[str], Sequence[str]]
+    sha256_of: Callable[[bytes, str], str]
+
+
+@dataclass(frozen=True)
 class Venue:
     """One venue: what can be asked of it, and how it says that something is wrong.
 
@@ -72,15 +140,22 @@ class Venue:
     """When the venue's day opens, in microseconds after UTC midnight."""
 
     archive_host: str | None = None
+    archives: tuple[Archive, ...] = ()
+    """In order of preference: where the first has no file of a day, the next is asked."""
+
+    bucket: Bucket | None = None
     fold: Callable[[str], str] = field(default=lambda symbol: symbol)
     """The venue's spelling of a symbol that a person typed (upper or lower case)."""
 
     def endpoints_for(self, dataset: str, period: str | None) -> tuple[Endpoint, ...]:
         return tuple(e for e in self.endpoints if e.dataset == dataset and e.serves(period))
 
+    def archives_for(self, dataset: str, period: str | None) -> tuple[Archive, ...]:
+        return tuple(a for a in self.archives if a.dataset == dataset and a.serves(period))
+
     def datasets(self) -> list[str]:
         """What can be backfilled here."""
-        return list(dict.fromkeys(endpoint.dataset for endpoint in self.endpoints))
+        return list(dict.fromkeys(source.dataset for source in (*self.archives, *self.endpoints)))
 
     def listing_of(self, parsed: Parsed) -> dict[str, Listing]:
         columns = parsed.columns
