@@ -155,7 +155,8 @@ class Venue:
 
     def datasets(self) -> list[str]:
         """What can be backfilled here."""
-        return list(dict.fromkeys(source.dataset for source in (*self.archives, *self.endpoints)))
+        names = [archive.dataset for archive in self.archives] + [e.dataset for e in self.endpoints]
+        return list(dict.fromkeys(names))
 
     def listing_of(self, parsed: Parsed) -> dict[str, Listing]:
         columns = parsed.columns
