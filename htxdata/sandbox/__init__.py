@@ -2,7 +2,8 @@
 
 A counterpart, not a mirror: it speaks HTX's wire formats and shares no parsing or encoding code with the client
 side, so that a mistake there is not repeated here. The truth is in `Market` (or `Replay`, recorded data), the wire in
-`rest` and the endpoint files, what goes wrong in `Faults`. Only REST is served so far.
+`rest` and the endpoint files, the bulk archive in `archive` and its neighbours, what goes wrong in `Faults`. REST and
+the archive are served so far.
 
     with Sandbox(seed=0) as sandbox:
         requests.get(sandbox.hosts["htx_spot_rest"] + "/market/history/kline", {"symbol": "btcusdt", "period": "1min"})

@@ -86,6 +86,11 @@ def underscores(ask: Ask, code: int, text: str) -> Refusal:
     return Refusal(reply({"status": "error", "err_code": code, "err_msg": text, "ts": ask.ms}))
 
 
+def three(ask: Ask, code: int, text: str) -> Refusal:
+    """The derivative v3 spelling: HTTP 200, `code`, `msg`."""
+    return Refusal(reply({"code": code, "msg": text, "data": None, "ts": ask.ms}))
+
+
 def five(ask: Ask, code: int, text: str) -> Refusal:
     """The v5 spelling: HTTP 200, `code`, `message`."""
     return Refusal(reply({"code": code, "message": text, "data": None, "ts": ask.ms}))

@@ -62,7 +62,7 @@ def from_trades(trades: Trades, period: str) -> Bars:
     minute, price = trades.minute, trades.price
     if not len(minute):
         return joined(())
-    at, ends = _runs(slot := minute if period == "1min" else slots(period, minute * MINUTE))
+    at, ends = runs(slot := minute if period == "1min" else slots(period, minute * MINUTE))
     return Bars(
         slot[at], price[at], np.maximum.reduceat(price, at), np.minimum.reduceat(price, at), price[ends],
         np.add.reduceat(trades.quantity, at), np.add.reduceat(trades.quote, at),
@@ -74,7 +74,7 @@ def from_hours(hours: Bars, period: str) -> Bars:
     """Longer candles from hourly ones; the last hour may come in two parts."""
     if not len(hours.slot):
         return hours
-    at, ends = _runs(slot := slots(period, hours.slot * HOUR))
+    at, ends = runs(slot := slots(period, hours.slot * HOUR))
     return Bars(
         slot[at], hours.open[at], np.maximum.reduceat(hours.high, at), np.minimum.reduceat(hours.low, at),
         hours.close[ends], _total(hours.quantity, at), _total(hours.quote, at),
@@ -130,7 +130,7 @@ def with_flats(one: Instrument, period: str, first: int, last: int, bars: Bars, 
     return Bars(every, *prices, *totals)
 
 
-def _runs(slot: Ints) -> tuple[Ints, Ints]:
+def runs(slot: Ints) -> tuple[Ints, Ints]:
     """Index of the first and of the last row of each run of equal slots."""
     at = np.flatnonzero(np.concatenate([[True], slot[1:] != slot[:-1]]))
     return at, np.concatenate([at[1:] - 1, [len(slot) - 1]])

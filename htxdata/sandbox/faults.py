@@ -2,6 +2,8 @@
 
 A rule fires as a pure function of the seed and of how many requests have matched it, so a run with the same requests
 in the same order fails in the same way. What a fault does to an answer is in `breakage`; here is only the decision.
+Three kinds are about files of the archive and not about requests: which files they strike is a pure function of the
+seed and the file's name (`about`).
 
 A faults file is TOML or JSON: `seed = 1` and a list `[[rule]]` of the keys of `Rule`.
 """
@@ -16,6 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from .limits import ARCHIVE
 from .noise import key_of
 
 ANSWER_KINDS = ("throttle", "ban", "error", "busy", "maintenance", "stall", "drop")
@@ -24,27 +27,43 @@ BODY_KINDS = ("cut", "garbage")
 """The answer is made, then broken."""
 ROW_KINDS = ("empty", "duplicate", "reorder", "missing", "revise")
 """Rows of the answer are not the truth's."""
+FILE_KINDS = ("missing_day", "late_file", "replaced_file")
+"""A file of the archive is not there, not there yet, or has other content at first. Decided once for each file."""
+TRANSIT_KINDS = ("wrong_checksum", "corrupt_file")
+"""One answer of the archive has a wrong checksum, or a zip of the right length with wrong bytes."""
 KINDS: dict[str, str] = {
     **dict.fromkeys((*ANSWER_KINDS, *BODY_KINDS, *ROW_KINDS), "rest"),
     **dict.fromkeys(
         ("missed_frame", "duplicated_frame", "reordered_frame", "sequence_break", "disconnect", "silence"),
         "websocket",
     ),
-    **dict.fromkeys(("missing_day", "late_file", "wrong_checksum"), "archive"),
+    **dict.fromkeys((*FILE_KINDS, *TRANSIT_KINDS), "archive"),
 }
 """kind -> what it applies to. Kinds of websocket and archive are accepted and never fire on REST."""
+
+_ON_ARCHIVE = {
+    **dict.fromkeys(("throttle", "ban", "error", "stall", "drop", "cut"), ""),
+    "wrong_checksum": ".CHECKSUM",
+    "corrupt_file": ".zip",
+}
+"""What is decided for a request to the archive -> how the path must end."""
 
 _MODES = {
     "throttle": ("headers", "bare", "body"),
     "maintenance": ("maintain", "system"),
     "cut": ("length", "gzip"),
     "garbage": ("json", "types", "value", "column", "nan"),
+    "corrupt_file": ("flip", "torn"),
 }
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that goes wrong. Filters combine with and; a filter that is not given lets everything through."""
+    """One thing that goes wrong. Filters combine with and; a filter that is not given lets everything through.
+
+    For the kinds about files (`FILE_KINDS`) `probability` is the share of files, `every` takes one file in so many, and
+    `after` counts the GETs of the file itself; `times` means nothing.
+    """
 
     kind: str
     probability: float = 1.0
@@ -52,15 +71,15 @@ class Rule:
     after: int = 0  # not before N matching requests have passed
     times: int = 0  # at most N times (0: no bound)
     between: tuple[float, float] | None = None  # seconds of run time, [t0, t1)
-    host: str = "*"  # glob over htx_spot_rest, htx_swap_rest
+    host: str = "*"  # glob over htx_spot_rest, htx_swap_rest, htx_archive
     path: str = "*"  # glob over the path without the host's prefix
-    symbol: str = "*"  # glob over symbol / contract_code
-    seconds: float = 1.0  # of a ban, a stall, until a revised candle settles
+    symbol: str = "*"  # glob over symbol / contract_code, in the archive over the venue's symbol of the file
+    seconds: float = 1.0  # of a ban, a stall, until a revised candle settles, a late or replaced file appears
     forever: bool = False  # a stall that never answers
     status: int = 0  # HTTP status of throttle, ban, error (0: the usual one)
     mode: str = ""  # which way of the kind, see _MODES; empty: one is chosen by the dice
     rows: int = 0  # empty: only answers of more rows than this
-    fraction: float = 0.2  # of rows that duplicate, missing and revise touch
+    fraction: float = 0.2  # of rows that duplicate, missing and revise touch, that a replaced file lacked
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -97,6 +116,30 @@ class Faults:
         self._seen = [0] * len(self.rules)
         self._done = [0] * len(self.rules)
         self._bans: dict[str, tuple[float, Rule]] = {}
+        self._noted: set[tuple[str, str, str]] = set()
+
+    @property
+    def hides(self) -> bool:
+        """Whether there are files that are missing or late."""
+        return any(rule.kind in ("missing_day", "late_file") for rule in self.rules)
+
+    def about(self, kind: str, host: str, path: str, symbol: str, elapsed: float) -> Fired | None:
+        """The first rule of a kind that strikes a file, wherever and however often it is asked for."""
+        for number, rule in enumerate(self.rules):
+            if rule.kind != kind or not _concerns(rule, host, path, symbol):
+                continue
+            dice = key_of("file", self.seed, number, path)
+            chosen = (dice >> 11) / 2.0**53 < rule.probability and not (rule.every and dice % rule.every)
+            if chosen and (rule.between is None or rule.between[0] <= elapsed < rule.between[1]):
+                return Fired(rule, key_of("details", dice))
+        return None
+
+    def note(self, kind: str, host: str, path: str) -> None:
+        """Count a fault that `about` told of as fired, once for each file."""
+        fact = (kind, host, path)
+        if fact not in self._noted:
+            self._noted.add(fact)
+            self.fired.append(fact)
 
     def decide(self, host: str, path: str, symbol: str, elapsed: float) -> list[Fired]:
         """The rules that fire on this request, in order. `elapsed` is seconds of run time."""
@@ -106,11 +149,7 @@ class Faults:
         fired: list[Fired] = []
         spoken_for = False
         for number, rule in enumerate(self.rules):
-            if KINDS[rule.kind] != "rest" or not (
-                fnmatchcase(host, rule.host)
-                and fnmatchcase(path, rule.path)
-                and fnmatchcase(symbol.lower(), rule.symbol.lower())
-            ):
+            if not _applies(rule.kind, host, path) or not _concerns(rule, host, path, symbol):
                 continue
             self._seen[number] += 1
             count = self._seen[number]
@@ -178,6 +217,21 @@ class Faults:
         )
 
 
+def _applies(kind: str, host: str, path: str) -> bool:
+    """Whether a kind is one that is decided for each request to this host and path."""
+    if host == ARCHIVE:
+        return kind in _ON_ARCHIVE and path.endswith(_ON_ARCHIVE[kind])
+    return KINDS[kind] == "rest"
+
+
+def _concerns(rule: Rule, host: str, path: str, symbol: str) -> bool:
+    return (
+        fnmatchcase(host, rule.host)
+        and fnmatchcase(path, rule.path)
+        and fnmatchcase(symbol.lower(), rule.symbol.lower())
+    )
+
+
 _KEYS = tuple(field.name for field in fields(Rule))
 
 
@@ -221,6 +275,8 @@ PRESETS: dict[str, tuple[Rule, ...]] = {
         Rule("garbage", 0.01, mode="json"),
         Rule("duplicate", 0.02),
         Rule("reorder", 0.02),
+        Rule("wrong_checksum", 0.01),
+        Rule("corrupt_file", 0.01),
     ),
     "storm": (
         Rule("throttle", 0.1),
@@ -235,6 +291,8 @@ PRESETS: dict[str, tuple[Rule, ...]] = {
         Rule("reorder", 0.1),
         Rule("empty", 0.02, rows=1),
         Rule("ban", 0.002, seconds=5.0),
+        Rule("wrong_checksum", 0.03),
+        Rule("corrupt_file", 0.03),
     ),
     "banhammer": (Rule("throttle", every=25, mode="headers"), Rule("ban", every=100, seconds=10.0)),
     "garbage": (Rule("garbage", 0.1), Rule("cut", 0.05), Rule("error", 0.05)),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 Budget = tuple[int, float]
 
-SPOT, SWAP = "htx_spot_rest", "htx_swap_rest"
+SPOT, SWAP, ARCHIVE = "htx_spot_rest", "htx_swap_rest", "htx_archive"
 
 _MARKET_DATA = (
     ("/linear-swap-ex/", "linear"),
@@ -52,9 +52,9 @@ class Door:
         if isinstance(limits, Mapping):
             for host, budget in limits.items():
                 count, seconds = budget if isinstance(budget, tuple) else (budget, 1.0)
-                if host not in (SPOT, SWAP) or count < 1 or seconds <= 0:
+                if host not in (SPOT, SWAP, ARCHIVE) or count < 1 or seconds <= 0:
                     raise ValueError(
-                        f"limits: {host!r}: {budget!r} is not a budget; hosts are {SPOT} and {SWAP}, "
+                        f"limits: {host!r}: {budget!r} is not a budget; hosts are {SPOT}, {SWAP} and {ARCHIVE}, "
                         "a budget is requests per second or (requests, seconds)"
                     )
                 self._host[host] = (int(count), float(seconds))
@@ -68,8 +68,8 @@ class Door:
         """The window a request falls in and its size; None if nothing is counted."""
         if host in self._host:
             return host, self._host[host]
-        if not self._own:
-            return None
+        if not self._own or host == ARCHIVE:
+            return None  # S3 counts far more than one address can ask
         if host == SPOT:
             return host + path, (100, 2.0) if path == "/v1/common/timestamp" else (10, 1.0)
         for start, line in _MARKET_DATA:

@@ -1,6 +1,7 @@
 """The endpoints of api.hbdm.com: linear candles, contracts, clock, health, and the coin-margined lists clients load.
 
-Reference htx-api 1.6, 4.2 to 4.3; fundings are in `linear_funding`. Contract codes are not case sensitive here (1.2).
+Reference htx-api 1.6, 4.2 to 4.3; the rest of section 4 is in `linear_funding`, `linear_interest`, `linear_prices`,
+`linear_liquidations` and `trade_pages`. Contract codes are not case sensitive here (1.2).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import linear_funding
+from . import linear_funding, linear_interest, linear_liquidations, linear_prices, trade_pages
 from .answers import Answer, Ask, Exchange, hyphens, reply, underscores
 from .candles import Window, envelope, kept_or_made, number
 from .instruments import INSTRUMENTS, LINEAR, Instrument, contract, contract_type, instant
@@ -257,6 +258,11 @@ def coin_futures(exchange: Exchange, ask: Ask) -> Answer:
 
 ENDPOINTS: dict[str, Callable[[Exchange, Ask], Answer]] = {
     "/linear-swap-ex/market/history/kline": kline,
+    "/linear-swap-ex/market/history/trade": trade_pages.linear_history,
+    "/linear-swap-ex/market/trade": trade_pages.linear_newest,
+    "/index/market/history/linear_swap_mark_price_kline": linear_prices.mark_klines,
+    "/index/market/history/linear_swap_premium_index_kline": linear_prices.premium_klines,
+    "/index/market/history/linear_swap_estimated_rate_kline": linear_prices.estimated_rate_klines,
     "/linear-swap-api/v1/swap_contract_info": contract_info,
     "/linear-swap-api/v1/swap_query_elements": query_elements,
     "/api/v1/timestamp": timestamp,
@@ -268,4 +274,9 @@ ENDPOINTS: dict[str, Callable[[Exchange, Ask], Answer]] = {
     "/linear-swap-api/v1/swap_historical_funding_rate": linear_funding.history_v1,
     "/v5/market/funding_rate": linear_funding.current_v5,
     "/v5/market/funding_rate_history": linear_funding.history_v5,
+    "/v5/market/open_interest": linear_interest.current_v5,
+    "/linear-swap-api/v1/swap_open_interest": linear_interest.current_v1,
+    "/linear-swap-api/v1/swap_his_open_interest": linear_interest.history,
+    "/v5/market/liquidation_orders": linear_liquidations.orders_v5,
+    "/linear-swap-api/v3/swap_liquidation_orders": linear_liquidations.orders_v3,
 }

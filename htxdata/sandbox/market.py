@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from . import bars as candle_bars
-from . import funding
+from . import derived, funding, positions
 from .bars import Bars, Columns
 from .instruments import INSTRUMENTS, LINEAR, Instrument
 from .noise import Ints
-from .periods import HOUR, MADE_OF_MINUTES, open_of, slot_of
+from .periods import DAY, HOUR, MADE_OF_MINUTES, open_of, slot_of
 from .recent import Recent
-from .trades import Trading
+from .trades import Trades, Trading, session_before
 
 _BLOCK = 512  # hours per kept block of hourly bars: about three weeks
 _STRIDE = 32  # hours made at once: small enough to stay in the processor's cache
@@ -29,6 +29,7 @@ class Market:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         self._trading = Trading(seed)
+        self._derived = {kind: derived.Derived(seed, kind) for kind in derived.KINDS}
         self._blocks, self._fundings = Recent(1500), Recent(64)
 
     def symbols(self, venue: str) -> tuple[str, ...]:
@@ -46,14 +47,23 @@ class Market:
         On derivatives quantity, quote_quantity and contracts count both sides, as HTX's do.
         """
         one = self.instrument(venue, symbol)
-        made = self._trading.between(one, start, end)
+        return self._spelled_out(one, self._trading.between(one, start, end))
+
+    def newest_trades(self, venue: str, symbol: str, orders: int, now: int) -> Columns:
+        """As `trades`, those of the newest so many taker orders before `now` (us UTC), and the number that the fills of
+        one order share: order."""
+        one = self.instrument(venue, symbol)
+        made = self._trading.newest(one, orders, session_before(one, now))
+        return self._spelled_out(one, made) | {"order": made.order}
+
+    def _spelled_out(self, one: Instrument, made: Trades) -> Columns:
         return {
             "trade_time": made.time * 1000,
             "trade_id": made.identity,
             "price": made.price / 10.0**one.price_decimals,
             "quantity": made.quantity / 10.0**one.quantity_decimals,
             "quote_quantity": made.quote / 10.0**one.quote_decimals,
-            "contracts": made.contracts if venue == LINEAR else None,
+            "contracts": made.contracts if one.venue == LINEAR else None,
             "side": np.where(made.buy, "buy", "sell"),
         }
 
@@ -82,10 +92,83 @@ class Market:
             bars = candle_bars.with_flats(one, period, first, last, bars, before)
         return candle_bars.spelled_out(one, period, bars)
 
+    def mark_klines(self, venue: str, symbol: str, period: str, start: int, end: int) -> Columns:
+        """Final mark price candles with start <= open_time < end: open_time (us UTC), open, high, low, close.
+
+        Contracts only; one in every slot of a trading session. What has no such price has no rows.
+        """
+        return self.computed(derived.MARK).candles(venue, symbol, period, start, end)
+
+    def index_klines(self, venue: str, symbol: str, period: str, start: int, end: int) -> Columns:
+        """As `mark_klines`, of the index price; a dated future has the index of its pair."""
+        return self.computed(derived.INDEX).candles(venue, symbol, period, start, end)
+
+    def premium_klines(self, venue: str, symbol: str, period: str, start: int, end: int) -> Columns:
+        """As `mark_klines`, of the premium index (fraction of 1, 16 decimals); perpetuals only."""
+        return self.computed(derived.PREMIUM).candles(venue, symbol, period, start, end)
+
+    def estimated_rate_klines(self, venue: str, symbol: str, period: str, start: int, end: int) -> Columns:
+        """As `mark_klines`, of the estimated funding rate (fraction of 1, 16 decimals); perpetuals only."""
+        return self.computed(derived.ESTIMATED).candles(venue, symbol, period, start, end)
+
+    def computed(self, kind: str) -> derived.Derived:
+        """Where the four above come from (`mark`, `index`, `premium`, `estimated_rate`): running candles too."""
+        return self._derived[kind]
+
+    def open_interest(self, venue: str, symbol: str, period: str, start: int, end: int) -> Columns:
+        """Open interest with start <= time < end, at the multiples of `60min`, `4hour`, `12hour` or `1day` (which
+        begin at 16:00 UTC) while the contract trades: time (us UTC), contracts, volume (coins), value (USDT).
+
+        One side is counted. An unknown period raises ValueError; spot has no rows.
+        """
+        one = self.instrument(venue, symbol)
+        times = positions.on_the_grid(period, start, end)
+        return self._interest(one, times[positions.in_session(one, times)])
+
+    def open_interest_now(self, venue: str, symbol: str, at: int) -> Columns:
+        """As `open_interest`, one row at any instant (none when it does not trade then), and what was traded in the 24
+        hours before: traded_contracts, traded_volume, traded_value (both sides counted, as in the candles)."""
+        one = self.instrument(venue, symbol)
+        times = np.array([at], dtype=np.int64)
+        rows = self._interest(one, times[positions.in_session(one, times)])
+        traded = self._trading.between(one, at - DAY, at)
+        count = len(rows["time"])
+        return rows | {
+            "traded_contracts": np.full(count, traded.contracts.sum()),
+            "traded_volume": np.full(count, traded.quantity.sum() / 10.0**one.quantity_decimals),
+            "traded_value": np.full(count, traded.quote.sum() / 10.0**one.quote_decimals),
+        }
+
+    def _interest(self, one: Instrument, times: Ints) -> Columns:
+        times = times if one.venue == LINEAR else times[:0]
+        contracts = positions.open_contracts(self.seed, one, times)
+        coins = contracts * one.lot_units
+        cost = coins * positions.prices(self.seed, one, times)
+        return {
+            "time": times,
+            "contracts": contracts,
+            "volume": coins / 10.0**one.quantity_decimals,
+            "value": cost / 10.0 ** (one.quantity_decimals + one.price_decimals),
+        }
+
+    def liquidations(self, venue: str, symbol: str, start: int, end: int) -> Columns:
+        """Liquidations with start <= liquidated_at < end, ascending: liquidated_at (us UTC, whole ms), liquidation_id
+        (v5's, unique across contracts), side (of the closing order: 'sell' closes a long), price (bankruptcy),
+        quantity (coins), contracts. One side is counted. Spot has no rows."""
+        one = self.instrument(venue, symbol)
+        found = positions.liquidations(self.seed, one, start, end)
+        return {
+            "liquidated_at": found.time * 1000,
+            "liquidation_id": found.identity,
+            "side": np.where(found.sell, "sell", "buy"),
+            "price": found.price / 10.0**one.price_decimals,
+            "quantity": found.contracts * one.lot_units / 10.0**one.quantity_decimals,
+            "contracts": found.contracts,
+        }
+
     def session_before(self, venue: str, symbol: str, now: int) -> int:
         """The last instant up to `now` at which the symbol traded: now, or the end of its last session before."""
-        spans = [span for span in self.instrument(venue, symbol).sessions() if span[0] <= now]
-        return min(now, spans[-1][1] - 1) if spans else now
+        return session_before(self.instrument(venue, symbol), now)
 
     def _bars(self, one: Instrument, period: str, lower: int, upper: int) -> Bars:
         """The buckets of a period from the trades in [lower, upper); `lower` is where a bucket opens."""

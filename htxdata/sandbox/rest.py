@@ -1,4 +1,7 @@
-"""One request from arrival to answer: logged, judged at the door, perhaps harmed by a fault, answered, sent."""
+"""One request from arrival to answer: logged, judged at the door, perhaps harmed by a fault, answered, sent.
+
+The archive is another kind of host: after the log, `archive` has the rest of the way.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,13 @@ from aiohttp import web
 
 from . import linear, spot
 from .answers import Answer, Ask, Exchange, Refusal, page, reply
+from .archive import ArchiveHost
 from .breakage import bend_of, broken_body
 from .faults import Faults, Fired
-from .limits import SPOT, SWAP, Door
+from .limits import ARCHIVE, SPOT, SWAP, Door
 from .spelling import gzipped
 
-HOSTS = {"htx-spot": SPOT, "htx-swap": SWAP}
+HOSTS = {"htx-spot": SPOT, "htx-swap": SWAP, "htx-archive": ARCHIVE}
 """URL prefix -> key of the host it stands for."""
 
 _ENDPOINTS = {SPOT: spot.ENDPOINTS, SWAP: linear.ENDPOINTS}
@@ -38,7 +42,7 @@ class Record(NamedTuple):
 
 
 class Rest:
-    """The request handler of both hosts."""
+    """The request handler of all hosts; `archive` answers for its own."""
 
     def __init__(
         self,
@@ -48,8 +52,10 @@ class Rest:
         clock: Callable[[], float],
         log: list[Record] | None,
         workers: ThreadPoolExecutor,
+        archive: ArchiveHost,
     ) -> None:
         self._exchange, self._door, self._faults, self._clock = exchange, door, faults, clock
+        self._archive = archive
         self._log, self._workers, self._began = log, workers, time.monotonic()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -60,7 +66,11 @@ class Rest:
         place = len(self._log) if self._log is not None else 0
         if self._log is not None:
             self._log.append(Record(arrived, host, request.method, path, request.query_string, 0))
-        response = await self._judged(request, host, path, arrived)
+        if host == ARCHIVE:
+            answered = await self._archive.answer(request, path, arrived)
+            response = answered if answered is not None else web.Response(status=_UNANSWERED)
+        else:
+            response = await self._judged(request, host, path, arrived)
         if self._log is not None and response.status != _UNANSWERED:
             self._log[place] = self._log[place]._replace(status=response.status)
         return response
@@ -76,7 +86,7 @@ class Rest:
             return await self._send(request, page("403 Forbidden", 403))
         if verdict is not None and not verdict.admitted:
             return await self._send(request, _refused(host, now // 1000, verdict.flat), dict(verdict.headers))
-        symbol = query.get("symbol") or query.get("contract_code") or ""
+        symbol = query.get("symbol") or query.get("contract_code") or query.get("contract") or ""
         fired = self._faults.decide(host, path, symbol, arrived - self._began)
         headers = dict(verdict.headers) if verdict is not None else {}
         harmed = await self._harmed(request, host, now // 1000, fired)

@@ -16,6 +16,10 @@ from typing import Any
 from aiohttp import web
 
 from .answers import Exchange
+from .archive import ArchiveHost
+from .archive_bucket import Bucket, Moment
+from .archive_zips import Options
+from .bars import Columns
 from .faults import Faults
 from .limits import Budget, Door
 from .market import Market
@@ -34,6 +38,10 @@ class Sandbox:
     spot_history: 0 switches /market/history/candles off (404), N limits it to the newest N candles of a period.
     v5: False takes the v5 fundings away (404). v5_from_inclusive: whether the cursor's own row is in its page.
     ban_after: refusals within ten seconds that earn a ban of ban_seconds.
+    archive_delay_hours: how long after its end a UTC+8 day is published. archive_listing: False refuses listings (403).
+    archive_perp_size: what `size` of the new tree's contract trades counts, `contracts` or `coins`.
+    archive_repeated_ids: the share of archive trades that share their id and time with the next one; a quarter as many
+    rows occur twice. archive_cache_bytes: of zips kept in memory.
     """
 
     def __init__(
@@ -51,13 +59,23 @@ class Sandbox:
         v5_from_inclusive: bool = True,
         ban_after: int = 20,
         ban_seconds: float = 60.0,
+        archive_delay_hours: float = 12.0,
+        archive_listing: bool = True,
+        archive_perp_size: str = "contracts",
+        archive_repeated_ids: float = 0.0,
+        archive_cache_bytes: int = 64 << 20,
     ) -> None:
         self.market = Market(seed)
         self.faults = Faults.parse(faults) if isinstance(faults, str) else faults or Faults()
         self.replay = Replay.load(replay) if isinstance(replay, (str, Path)) else replay
         self._door = Door(limits, ban_after, ban_seconds)
         self._exchange = Exchange(self.market, self.replay, v5, v5_from_inclusive, spot_history)
+        options = Options(
+            archive_delay_hours, archive_listing, archive_perp_size, archive_repeated_ids, archive_cache_bytes
+        )
+        self._bucket = Bucket(self.market, self.replay, self.faults, options)
         self._clock, self._asked_port = clock, port
+        self._began: float | None = None
         self._log: list[Record] | None = [] if log_requests else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -71,7 +89,7 @@ class Sandbox:
 
     @property
     def hosts(self) -> dict[str, str]:
-        """The `[hosts]` of a configuration that points here. WebSocket and archive are not served yet."""
+        """The `[hosts]` of a configuration that points here. WebSocket is not served yet."""
         socket_url = f"ws://127.0.0.1:{self.port}"
         return {
             "htx_spot_rest": f"{self.url}/htx-spot",
@@ -95,6 +113,19 @@ class Sandbox:
     def violation_times(self) -> list[tuple[float, str, str]]:
         """(monotonic seconds, host key, path) of each of them."""
         return list(self._door.violations)
+
+    def archive_keys(self, prefix: str = "") -> list[str]:
+        """What the archive has at this moment, in its order, as a whole listing would say."""
+        elapsed = 0.0 if self._began is None else time.monotonic() - self._began
+        return list(self._bucket.keys(prefix, "", Moment(int(self._clock() * 1_000_000), elapsed)))
+
+    def archive_rows(self, key: str) -> Columns:
+        """What a file of the archive says, as columns named as Market's; KeyError if there is never such a file.
+
+        It differs from Market where the archive does: placeholder candles of halted and dead instruments, repeated ids.
+        Faults do not show: it is what the file says in the end. Funding times are the exact ones.
+        """
+        return self._bucket.truth(key)
 
     def __enter__(self) -> Sandbox:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -138,7 +169,9 @@ class Sandbox:
             await asyncio.gather(
                 *(self._loop.run_in_executor(workers, together.wait) for _ in range(_WORKERS))
             )
-            rest = Rest(self._exchange, self._door, self.faults, self._clock, self._log, workers)
+            archive = ArchiveHost(self._bucket, self._door, self.faults, self._clock, workers)
+            self._began = archive.began
+            rest = Rest(self._exchange, self._door, self.faults, self._clock, self._log, workers, archive)
             runner = web.ServerRunner(
                 web.Server(rest.answer, access_log=None), handle_signals=False, shutdown_timeout=0.05
             )

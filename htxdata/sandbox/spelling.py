@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 import orjson
 
-from .noise import Floats
+from .noise import Floats, Ints
 
 _deflate: Any = zlib
 with contextlib.suppress(ImportError):  # isal is a matter of speed only
     from isal import isal_zlib as _deflate
 
 Columns = dict[str, Any]
+
+_PRICES = ("open", "high", "low", "close")
 
 
 def java_double(value: float) -> str:
@@ -44,6 +46,12 @@ def plain(value: float) -> str:
     """A double without exponent and without trailing zeros, as many of HTX's derivative numbers are written."""
     text = format(Decimal(repr(float(value))), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def padded(value: Decimal | float, places: int) -> orjson.Fragment:
+    """A JSON number with so many decimals, zeros among them: `2124.0000000000000000`."""
+    exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    return orjson.Fragment(f"{exact:.{places}f}")
 
 
 def _java_tokens(column: Floats) -> list[bytes]:
@@ -69,15 +77,36 @@ def _tokens(column: Any) -> list[bytes]:
 
 
 def _rows(fields: list[tuple[str, list[bytes]]]) -> bytes:
-    """Columns of tokens to `{...},{...}`, by interleaving: much faster than formatting row by row."""
+    """Columns of tokens to `{...},{...}`."""
     count = len(fields[0][1])
+    return _interleaved(fields, [b"},{"] * count)[2:] + b"}" if count else b""
+
+
+def _interleaved(fields: list[tuple[str, list[bytes]]], heads: list[bytes]) -> bytes:
+    """Each row behind its head, by interleaving the columns: much faster than formatting row by row."""
     width = 2 * len(fields)
-    parts: list[bytes] = [b""] * (width * count)
+    parts: list[bytes] = [b""] * (width * len(heads))
     for number, (name, column) in enumerate(fields):
         mark = b'"' + name.encode() + b'":'
-        parts[2 * number :: width] = [(b"},{" if number == 0 else b",") + mark] * count
+        parts[2 * number :: width] = [b"," + mark] * len(heads) if number else [head + mark for head in heads]
         parts[2 * number + 1 :: width] = column
-    return b"".join(parts)[2:] + b"}" if count else b""
+    return b"".join(parts)
+
+
+def _grouped(
+    fields: list[tuple[str, list[bytes]]], order: Ints, opening: list[bytes], closing: list[bytes]
+) -> bytes:
+    """Rows within groups: neighbours of the same `order` stand together between the opening and the closing of it."""
+    count = len(order)
+    if not count:
+        return b""
+    first = np.concatenate([[True], order[1:] != order[:-1]]).tolist()
+    heads = [
+        b"}" + closing[place - 1] + b"," + opening[place] + b"{" if begins else b"},{"
+        for place, begins in enumerate(first)
+    ]
+    heads[0] = opening[0] + b"{"
+    return _interleaved(fields, heads) + b"}" + closing[-1]
 
 
 def spot_kline_rows(rows: Columns) -> bytes:
@@ -111,6 +140,63 @@ def linear_kline_rows(rows: Columns, zero: str) -> bytes:
             ("trade_turnover", turnover),
             ("vol", _tokens(rows["contracts"])),
         ]
+    )
+
+
+def index_kline_rows(rows: Columns) -> bytes:
+    """Candles in the field order of sample linear-mark-kline: all values are strings, nothing is traded."""
+    nothing = [b'"0"'] * len(rows["open_time"])
+    prices = {name: [b'"%b"' % token for token in _plain_tokens(rows[name])] for name in _PRICES}
+    return _rows(
+        [
+            ("amount", nothing),
+            ("close", prices["close"]),
+            ("count", nothing),
+            ("high", prices["high"]),
+            ("id", _tokens(rows["open_time"] // 1_000_000)),
+            ("low", prices["low"]),
+            ("open", prices["open"]),
+            ("trade_turnover", nothing),
+            ("vol", nothing),
+        ]
+    )
+
+
+def spot_trade_groups(rows: Columns, groups: list[int], inner: list[int]) -> bytes:
+    """Trades as in sample spot-history-trade; neighbours of one order are one group. `groups` and `inner` are the ids
+    of each trade's group and its own long one."""
+    times = _tokens(rows["trade_time"] // 1000)
+    return _grouped(
+        [
+            ("id", [b"%d" % number for number in inner]),
+            ("ts", times),
+            ("trade-id", _tokens(rows["trade_id"])),
+            ("amount", _java_tokens(rows["quantity"])),
+            ("price", _java_tokens(rows["price"])),
+            ("direction", [b'"%b"' % side.encode() for side in rows["side"].tolist()]),
+        ],
+        rows["order"],
+        [b'{"id":%d,"ts":%b,"data":[' % pair for pair in zip(groups, times, strict=True)],
+        [b"]}"] * len(times),
+    )
+
+
+def linear_trade_groups(rows: Columns) -> bytes:
+    """Trades as in sample linear-history-trade; `amount` is contracts, all volumes count both sides."""
+    times = _tokens(rows["trade_time"] // 1000)
+    return _grouped(
+        [
+            ("amount", _tokens(rows["contracts"])),
+            ("direction", [b'"%b"' % side.encode() for side in rows["side"].tolist()]),
+            ("id", _tokens(rows["trade_id"])),
+            ("price", _plain_tokens(rows["price"])),
+            ("ts", times),
+            ("quantity", _plain_tokens(rows["quantity"])),
+            ("trade_turnover", _plain_tokens(rows["quote_quantity"])),
+        ],
+        rows["order"],
+        [b'{"data":['] * len(times),
+        [b'],"id":%b,"ts":%b}' % pair for pair in zip(_tokens(rows["order"]), times, strict=True)],
     )
 
 

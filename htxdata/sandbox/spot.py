@@ -1,10 +1,14 @@
-"""The endpoints of api.huobi.pro: candles, symbols, currencies, clock and health (htx-api 1.6, 3.1, 3.2, 3.6)."""
+"""The endpoints of api.huobi.pro: candles, symbols, currencies, clock and health (htx-api 1.6, 3.1, 3.2, 3.6).
+
+Trades are in `trade_pages`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from . import trade_pages
 from .answers import Answer, Ask, Exchange, Refusal, hyphens, page, reply
 from .candles import Window, envelope, kept_or_made, number
 from .instruments import INSTRUMENTS, SPOT, Instrument
@@ -244,6 +248,8 @@ def market_status(exchange: Exchange, ask: Ask) -> Answer:
 ENDPOINTS: dict[str, Callable[[Exchange, Ask], Answer]] = {
     "/market/history/kline": kline,
     "/market/history/candles": candles,
+    "/market/history/trade": trade_pages.spot_history,
+    "/market/trade": trade_pages.spot_newest,
     "/v1/common/symbols": common_symbols,
     "/v1/settings/common/symbols": settings_symbols,
     "/v1/settings/common/market-symbols": market_symbols,

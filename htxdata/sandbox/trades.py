@@ -11,20 +11,28 @@ from typing import Any
 
 import numpy as np
 
-from .instruments import LINEAR, Instrument
-from .noise import Ints, key_of, path, words
+from .instruments import LINEAR, SPOT, Instrument
+from .noise import Floats, Ints, key_of, path, words
 from .periods import MINUTE
 
 _ORDINALS = 32  # more than the trades of any minute
 _COUNT_BITS, _TAIL = 12, 15
+# The first order's number, so that ids have as many digits as the venue's: 12 on spot (sample spot-history-trade),
+# 19 on contracts (1000219512747480000, htx-api 4.5), which no double holds.
+_ORDERS = {SPOT: 10**11, LINEAR: 10**14}
+_FILLS = 10_000  # a contract trade's id is its order's number x 10000 + n (htx-api 4.5)
 
 
 @dataclass(frozen=True)
 class Trades:
-    """Trades in ascending order of time. `minute` is the minute since 1970, `time` ms UTC, the rest symbol's units."""
+    """Trades in ascending order of time. `minute` is the minute since 1970, `time` ms UTC, the rest symbol's units.
+
+    Trades of one `order` (the taker's) follow each other, at one time and to one side.
+    """
 
     time: Ints
     minute: Ints
+    order: Ints
     identity: Ints
     price: Ints
     quantity: Ints
@@ -79,6 +87,19 @@ class Trading:
             trades = trades.where((times >= lower) & (times < upper))
         return trades
 
+    def newest(self, one: Instrument, orders: int, before: int) -> Trades:
+        """The trades of the last so many orders before an instant (us UTC), or of all there are."""
+        width, floor = int(orders / one.trades_per_minute * 1.3) + 8, one.listed_at // MINUTE
+        while True:
+            start = max(floor, before // MINUTE - width)
+            trades = self.between(one, start * MINUTE, before)
+            firsts = np.flatnonzero(np.diff(trades.order, prepend=-1))
+            if len(firsts) >= orders:
+                return trades.where(slice(int(firsts[-orders]), None))
+            if start == floor:
+                return trades
+            width *= 4
+
     def last_price(self, one: Instrument, before: int) -> int:
         """The price (units) of the last trade before a whole minute (us UTC); 0 if there was none."""
         stop, width, floor = before // MINUTE, 64, one.listed_at // MINUTE
@@ -104,18 +125,38 @@ class Trading:
         time //= np.repeat(counts, counts) << 16
         time += minute * 60_000
         buy = (dice >> np.uint64(16) & np.uint64(1)).astype(bool)
-        # A path per coin, so that its spot pair, swap and futures move together.
-        factor = path(key_of("path", self._seed, one.base, one.quote), time, one.swing)
-        factor *= one.level * 10.0**one.price_decimals / one.tick_units
-        price = np.rint(factor).astype(np.int64)
+        # Some orders meet several resting ones: further fills, at the same time, each a tick further into the book.
+        follows = ((dice >> np.uint64(40) & np.uint64(7)) == 0) & (ordinal > 0)
+        place = np.arange(total, dtype=np.int64)
+        fill = place - np.maximum.accumulate(np.where(follows, 0, place))
+        further = np.flatnonzero(follows)
+        leader = further - fill[further]
+        time[further], buy[further] = time[leader], buy[leader]
+        price = np.rint(fair_ticks(self._seed, one, time)).astype(np.int64)
         price += buy  # the spread is one tick
+        price[further] += np.where(buy[further], fill[further], -fill[further])
         np.maximum(price, 1, out=price)
         price *= one.tick_units
         quantity, quote, contracts = _sizes(one, dice, price)
-        identity = minute * 100 + ordinal + 100_000_000_000
-        if one.venue == LINEAR:
-            identity *= 10_000  # match order id x 10000 + n (htx-api 4.5)
-        return Trades(time, minute, identity, price, quantity, quote, contracts, buy)
+        order = minute * 100 + (ordinal - fill) + _ORDERS[one.venue]
+        identity = (order * _FILLS if one.venue == LINEAR else order) + fill
+        return Trades(time, minute, order, identity, price, quantity, quote, contracts, buy)
+
+
+def session_before(one: Instrument, now: int) -> int:
+    """The last instant (us UTC) up to `now` at which it traded: now, or the end of its last session before."""
+    spans = [span for span in one.sessions() if span[0] <= now]
+    return min(now, spans[-1][1] - 1) if spans else now
+
+
+def fair_ticks(seed: int, one: Instrument, times_ms: Ints) -> Floats:
+    """The price around which an instrument trades at instants (ms UTC, ascending), in ticks, not yet whole.
+
+    A path per coin, so that its spot pair, swap and futures move together.
+    """
+    factor = path(key_of("path", seed, one.base, one.quote), times_ms, one.swing)
+    factor *= one.level * 10.0**one.price_decimals / one.tick_units
+    return factor
 
 
 def _sizes(one: Instrument, dice: Any, price: Ints) -> tuple[Ints, Ints, Ints]:
