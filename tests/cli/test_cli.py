@@ -373,7 +373,7 @@ WRONG = [
     (["snapshot", "instruments", "--venue", "htx"], ["--venue", "'htx'"]),
     (["snapshot", "instruments", "--venue", "htx-spot", "--symbol", "btcusd"], ["--symbol", "'btcusd'"]),
     (["query", "selct 1"], ["SQL", "selct"]),
-    (["query", "select * from trades"], ["trades"]),
+    (["query", "select * from ticks"], ["ticks"]),
     (["query", "select nothing from klines"], ["nothing"]),
     (["query", "select error('late')"], ["late"]),
     (["query", "select cast('x' as int)"], ["x"]),
