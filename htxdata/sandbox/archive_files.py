@@ -30,16 +30,15 @@ PERP_SIZES = ("contracts", "coins")
 _INDEX_WORD_CHANGES = day_of("2026-05-01")  # early files head with `id`, later ones with `timestamp` (9.5)
 _JITTER_MS = 2000  # stamps of fundings come about a second late (9.3)
 
-_CANDLE_WORDS = "Open Time,Open Price,Close Price,High Price,Low Price"
 _LEGACY_HEADERS = {
-    (KLINES, SPOT): f"{_CANDLE_WORDS},Volume (Quote Currency),Volume (Base Currency)",
-    (KLINES, LINEAR): f"{_CANDLE_WORDS},Volume (in Contracts),Volume (in Base Currency)",
+    (KLINES, SPOT): "id,open,close,high,low,vol,amount",
+    (KLINES, LINEAR): "id,open,close,high,low,vol,amount",
     (TRADES, SPOT): "Trade ID,Trade Time,Trade Price,Volume (Base Currency),Side (buy/sell)",
     (TRADES, LINEAR): (
         "Trade ID,Trade Time,Trade Price,Volume (in Contracts),Volume (in Base Currency),Turnover,Side (buy/sell)"
     ),
 }
-"""Prose (9.5). The words for trades are known, those for candles are made up in their manner."""
+"""Prose over trades (9.5). The words over candles are not known: here they are the names of 9.2."""
 _CURRENT_HEADERS = {
     KLINES: "instId,open,high,low,close,vol,volCcy,volCcyQuote,ts",
     TRADES: "instId,tradeId,px,side,size,ts",
