@@ -137,6 +137,8 @@ def fast_rows(
         return columns, None
     floats = {at: columns[name] for at, name in enumerate(names) if name in columns and name not in integers}
     spelled = flat[1:-1].replace(b" ", b"") + b","
+    if _long_whole(spelled, [at for at, name in enumerate(names) if name in integers], len(names)):
+        return None
     return columns, _unfit_rows(spelled, len(names), count, floats)
 
 
@@ -146,6 +148,14 @@ _DASH = 0x2D
 @lru_cache(maxsize=32)
 def _repeated(row: bytes, count: int) -> bytes:
     return (row + b",") * (count - 1) + row
+
+
+def _long_whole(csv: bytes, positions: list[int], width: int) -> bool:
+    """Whether a whole number is spelled so long that a fraction may have been rounded away (124.999999999999999)."""
+    raw = np.frombuffer(csv, np.uint8)
+    ends = np.flatnonzero(raw == 0x2C)
+    long = np.flatnonzero(np.diff(ends, prepend=-1) - 1 > MOST_EXACT_DIGITS + 1)  # digits and the point
+    return bool(np.isin(long % width, positions).any())
 
 
 def _unfit_rows(csv: bytes, width: int, count: int, floats: dict[int, Any]) -> np.ndarray | None:

@@ -127,6 +127,7 @@ def assert_same(text: bytes) -> bool:
 
 
 @given(names, st.lists(st.lists(plain, min_size=4, max_size=4), min_size=1, max_size=6))
+@example(["open", "close", "id", "amount"], [["0", "0", "30517578124.999998093", "0"]])
 @example(
     ["id", "open", "close", "amount"],
     [["1", "9007199254740993", "1", "1"], ["2", "1", "1", "0.12345678901234567"]],
