@@ -83,8 +83,8 @@ _ALL = (
         "s",
         "the venue's number of the trade",
         "",
-        "HTX spot: the `trade-id`, not the 27-digit `id`; where an archive file repeats a number, the trade is named by its "
-        "time, price, quantity, side and occurrence",
+        "HTX spot: the `trade-id`, not the 27-digit `id`; where an archive file repeats a number, the trade is named "
+        "by its time, price, quantity, side and occurrence",
     ),
     Column("price", "f", "price of the trade, level or order", "quote currency"),
     Column(

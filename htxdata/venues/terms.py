@@ -77,10 +77,10 @@ Blocks = Iterable[bytes]
 class Archive:
     """The files of one dataset in one tree of a bulk archive, one file a day.
 
-    ``key`` names the file of a day (``2024-01-05``: the venue's day, which opens at ``Venue.day_opens``), ``folder`` the
-    prefix under which the files of a series are listed, ``day_of`` the day that a listed key is of (None for anything
-    else under the prefix). ``first`` and ``last`` are the days that the tree is asked for. ``everyday``: a file exists
-    for every day on which the instrument is listed, traded or not.
+    ``key`` names the file of a day (``2024-01-05``: the venue's day, which opens at ``Venue.day_opens``), ``folder``
+    the prefix under which the files of a series are listed, ``day_of`` the day that a listed key is of (None for
+    anything else under the prefix). ``first`` and ``last`` are the days that the tree is asked for. ``everyday``: a
+    file exists for every day on which the instrument is listed, traded or not.
 
     ``read`` turns the content of one file into columns of the schema, in pieces of bounded size and in the order of
     the file; it raises ``BadReply`` for what it does not understand (law 9).
@@ -106,9 +106,9 @@ class Archive:
 class Bucket:
     """How an archive is listed and how it says what a file must hash to. Pure: requests and replies as values.
 
-    ``list_request`` asks for the objects under a prefix, from a continuation on; ``listed`` reads one page of the answer
-    and gives the next continuation, or None at the end. ``checksum_keys`` are the names under which the checksum of a
-    file may lie, in order; ``sha256_of`` reads one.
+    ``list_request`` asks for the objects under a prefix, from a continuation on; ``listed`` reads one page of the
+    answer and gives the next continuation, or None at the end. ``checksum_keys`` are the names under which the checksum
+    of a file may lie, in order; ``sha256_of`` reads one.
     """
 
     list_request: Callable[[str, str | None], Request]
