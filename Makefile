@@ -25,7 +25,8 @@ venv: .venv/.installed  ## make .venv with everything in it (about a minute; sec
 
 # uv installs the lock in seconds, pip in a minute or two. Where uv cannot be had or cannot reach a registry (it does not
 # read pip's configuration) pip does the same work: both check every hash. --no-deps because the lock is complete, and
-# because pip 23 trips over sqlalchemy[asyncio] when it resolves a lock with hashes (23.2.1: tried; 26.3: fine).
+# because pip 23 trips over sqlalchemy[asyncio] when it resolves a lock with hashes (23.2.1: tried; 26.3: fine). Compiled
+# at once (15 s): where PYTHONDONTWRITEBYTECODE is set, every process would compile 300 modules, for a second.
 .venv/.installed: requirements-dev.lock pyproject.toml
 	@if [ ! -x $(BIN)/python ]; then \
 	  py=$$($(find_python)); \
@@ -34,7 +35,7 @@ venv: .venv/.installed  ## make .venv with everything in it (about a minute; sec
 	fi
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV)" \
 	  || echo "make venv: uv cannot be had here"
-	@if [ -x $(BIN)/uv ] && UV_HTTP_RETRIES=1 $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock; \
+	@if [ -x $(BIN)/uv ] && UV_HTTP_RETRIES=1 $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-dev.lock; \
 	then \
 	  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	else \

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from htxdata.config import BUDGETS, HOSTS, SECRETS, Keep, Settings, load
+from htxdata.config import BUDGETS, HOSTS, POOLS, SECRETS, Keep, Settings, load
 from htxdata.errors import ConfigError
 
 
@@ -33,6 +33,27 @@ def test_without_a_file_the_defaults_hold() -> None:
     assert settings.hosts == HOSTS
     assert settings.budgets == BUDGETS
     assert settings.budgets["htx_spot_rest"] == 8
+
+
+def test_every_pool_has_a_budget_below_its_hosts() -> None:
+    """A request of a pool needs both; the pool's own would mean nothing above the host's."""
+    for host, pools in POOLS.items():
+        assert host in HOSTS
+        for key in pools.values():
+            assert key not in HOSTS
+            assert BUDGETS[key] < BUDGETS[host]
+    assert (BUDGETS["htx_swap_rest"], BUDGETS["htx_swap_reference"]) == (780, 78)
+
+
+def test_a_pools_budget_is_set_like_a_hosts() -> None:
+    """In the file or the environment; what is set for the host leaves it alone, for it bounds the pool by itself."""
+    write("[budgets]\nhtx_swap_rest = 5\n")
+    assert load(environ={}).budgets == {**BUDGETS, "htx_swap_rest": 5.0}
+    write("[budgets]\nhtx_swap_reference = 12.5\n")
+    assert load(environ={}).budgets == {**BUDGETS, "htx_swap_reference": 12.5}
+    set_there = load(environ={"HTXDATA_BUDGETS__HTX_SWAP_REFERENCE": "3"})
+    assert set_there.budgets == {**BUDGETS, "htx_swap_reference": 3.0}
+    assert "htx_swap_reference" in refusal("[budgets]\nhtx_swap_market = 3")
 
 
 def test_the_file_of_the_contract() -> None:

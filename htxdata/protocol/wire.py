@@ -29,10 +29,14 @@ venue's word."""
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET. ``path`` begins with a slash and is not percent-encoded; ``params`` keep their order."""
+    """A GET. ``path`` begins with a slash and is not percent-encoded; ``params`` keep their order.
+
+    ``pool`` names which of the host's limits the request counts against, where it has several; it is not sent.
+    """
 
     path: str
     params: tuple[tuple[str, str], ...] = ()
+    pool: str = ""
 
     def __str__(self) -> str:
         query = "&".join(f"{name}={value}" for name, value in self.params)

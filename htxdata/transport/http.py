@@ -3,6 +3,9 @@
 The one retry of the house is here (flows retry dead workers, never requests). What to retry is decided in
 `protocol.backoff`, how long everybody pauses in `protocol.pacing`, what a body means by the venue's ``judge``: HTX says
 most of its errors under HTTP 200 (htx-api 1.3). How bytes are exchanged is in `line`.
+
+A host may count some of its requests by a limit of their own (htx-api 2.2: reference data of derivatives). Such a
+request names its `Request.pool`, and is sent when the pool's budget and the host's both have a turn for it.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import metadata
@@ -21,12 +24,21 @@ from htxdata.protocol import backoff, pacing
 from htxdata.protocol.pacing import SECOND_NS
 from htxdata.protocol.wire import Fault, FaultKind, LimitHeaders, Reply, Request
 from htxdata.transport.budget import Budget, Turn
-from htxdata.transport.line import Failed, Limits, Line, Lines
+from htxdata.transport.line import Failed, Limits, Line, Sink
+from htxdata.transport.lines import Lines
 from htxdata.transport.memory import keep_freed
 
 Judge = Callable[[Reply], Fault | None]
 
 LIMITS = Limits()
+
+_HEADWAY = 1 << 20
+"""Bytes that must have been poured since an earlier fault for that fault to be forgotten: a file of gigabytes may be
+dropped more often than a page, as long as it gets on."""
+
+
+Leave = tuple[tuple[Budget, Turn], ...]
+"""The right to send now: a turn of each budget that the request counts against, the host's last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,10 @@ class Client:
     ``base_url`` may carry a path prefix (``http://127.0.0.1:8790/htx-spot``). ``judge`` is pure: a reply in, its fault
     out, or None where the reply is a good one. ``stop`` ends every wait promptly, with `Unreachable`. Redirects are not
     followed: an endpoint that has moved is for a person to look at.
+
+    ``pools`` are budgets inside the host's: a request whose ``pool`` is among them needs a turn of both, and what the
+    venue says about limits in answer to it slows that pool. A request of another pool needs the host's alone; one that
+    names none is on the safe side and counts against all of them. A ban stops the whole host.
     """
 
     def __init__(
@@ -57,6 +73,7 @@ class Client:
         stop: threading.Event | None = None,
         patience: backoff.Patience = backoff.PATIENCE,
         limits: Limits = LIMITS,
+        pools: Mapping[str, Budget] | None = None,
         now_us: Callable[[], int] | None = None,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
@@ -69,6 +86,10 @@ class Client:
         self.host = parts.netloc.rpartition("@")[2]
         self._prefix = quote(parts.path.rstrip("/"), safe="/%")
         self._budget, self._judge, self._limit_headers = budget, judge, limit_headers
+        pools = pools or {}
+        self._alone = (budget,)
+        self._nested: dict[str, tuple[Budget, ...]] = {pool: (inner, budget) for pool, inner in pools.items()}
+        self._nested[""] = (*pools.values(), budget)
         self._stop, self._patience, self._jitter = stop, patience, jitter
         self._now_us = now_us or _now_us
         self._sleep = sleep or (stop.wait if stop is not None else time.sleep)
@@ -83,16 +104,31 @@ class Client:
 
         Raises `Refused` for a fault that another attempt would not mend, `Unreachable` when the retries are used up.
         """
+        return self._persist(request, None)
+
+    def stream(self, request: Request, sink: Sink) -> Reply:
+        """The same, with the body poured into ``sink`` as it comes; the reply's own body is then empty.
+
+        The sink is asked before each attempt what is still missing, and keeps what it was given by the failed ones.
+        """
+        return self._persist(request, sink)
+
+    def _persist(self, request: Request, sink: Sink | None) -> Reply:
         target = self._prefix + target_of(request)
         faults: list[FaultKind] = []
         began = 0
+        held = 0 if sink is None else sink.held()
         while True:
-            outcome, pause = self._attempt(request, target)
+            outcome, pause = self._attempt(request, target, sink)
             if isinstance(outcome, Reply):
                 return outcome
             if not outcome.retryable:
                 raise Refused(outcome.kind, f"{self.host}{request.path}: {outcome.message}")
             now = self._budget.clock()
+            if sink is not None:
+                if sink.held() >= held + _HEADWAY:
+                    faults, began, held = [], 0, sink.held()
+                held = min(held, sink.held())
             began = began or now
             elapsed = (now - began) / SECOND_NS
             delay = backoff.delay_after(
@@ -125,78 +161,90 @@ class Client:
 
     # ---------------------------------------------------------------------------------------------------- one attempt
 
-    def _attempt(self, request: Request, target: str) -> tuple[Reply | Fault, float]:
+    def _attempt(self, request: Request, target: str, sink: Sink | None) -> tuple[Reply | Fault, float]:
         """A good reply, or what is wrong with it; and for how many seconds it made everybody pause."""
         excused = False
         while True:
             try:
-                line, sent_at = self._leave(request)
+                line, leave = self._leave(request)
             except Failed as failed:
                 return failed.fault, 0.0
             try:
-                answer = line.ask(target)
+                answer = line.ask(target, sink)
                 break
             except Failed as failed:
                 self._tally()
                 if not failed.stale or excused:
                     return failed.fault, 0.0
-                excused = (
-                    True  # the venue closed an idle connection just as we wrote to it: ask once more, at once
-                )
+                # The venue closed an idle connection just as we wrote to it: ask once more, at once.
+                excused = True
+            except BaseException:  # the sink's own words
+                self._tally()
+                raise
         received_at = self._now_us()
         self._lines.give_back(line)
         self._tally(answer.wire_size)
-        return self._weigh(Reply(request, answer.status, answer.body, received_at, answer.headers), sent_at)
+        return self._weigh(Reply(request, answer.status, answer.body, received_at, answer.headers), leave)
 
-    def _leave(self, request: Request) -> tuple[Line, int]:
-        """An open connection and the right to send on it now, in this order; and the stamp of that right.
+    def _leave(self, request: Request) -> tuple[Line, Leave]:
+        """An open connection and the right to send on it now, in this order.
 
         A handshake between the two would make the send arrive later than its stamp says, beside those stamped after
         it, and a window of the venue would hold more than the budget.
         """
         line = self._lines.take()
         try:
-            turn = self._wait(request, None)
+            leave = self._wait(request, None)
             for _ in range(3):  # closed by the venue during a long wait
                 if not line.dropped():
                     break
                 line.close()
                 line = self._lines.fresh()
-                turn = self._wait(request, turn)
+                leave = self._wait(request, leave)
         except BaseException:
             self._lines.give_back(line)
             raise
-        return line, turn.stamp
+        return line, leave
 
-    def _wait(self, request: Request, turn: Turn | None) -> Turn:
-        budget = self._budget
-        began = budget.clock()
-        pause = budget.paused_for()
+    def _wait(self, request: Request, leave: Leave | None) -> Leave:
+        budgets = self._nested.get(request.pool, self._alone)
+        began = self._budget.clock()
+        pause = max(budget.paused_for() for budget in budgets)
         if pause > self._patience.seconds:
             raise Unreachable(
                 f"{self.host}{request.path}: the venue wants no requests for another {pause:.0f} s"
             )
         try:
-            return budget.acquire(self._stopped) if turn is None else budget.renew(turn, self._stopped)
+            if leave is None:
+                leave = tuple((budget, budget.acquire(self._stopped)) for budget in budgets)
+                if len(budgets) == 1:
+                    return leave
+            while True:  # the wait for one turn may have made another one late
+                before = leave
+                leave = tuple((budget, budget.renew(turn, self._stopped)) for budget, turn in before)
+                if len(budgets) == 1 or leave == before:
+                    return leave
         finally:
-            waited = budget.clock() - began
+            waited = self._budget.clock() - began
             with self._mutex:
                 self._waited_ns += waited
 
-    def _weigh(self, reply: Reply, sent_at: int) -> tuple[Reply | Fault, float]:
+    def _weigh(self, reply: Reply, leave: Leave) -> tuple[Reply | Fault, float]:
         fault = backoff.settle(reply.status, self._judge(reply))
         if 300 <= reply.status < 400:
             where = reply.headers.get("location", "nowhere")
             fault = Fault("refused", f"HTTP {reply.status} to {where!r}, not followed")
+        counted, turn = leave[0]  # the narrowest limit that the request counts against
         strikes = 1
         if fault is None:
-            self._budget.relent(sent_at)
+            counted.relent(turn.stamp)
         elif fault.kind == "throttled":
-            strikes = self._budget.strike(sent_at)
+            strikes = counted.strike(turn.stamp)
         pause = pacing.pause_after(
             fault, reply.headers, reply.received_at, strikes=strikes, limits=self._limit_headers
         )
-        self._budget.pause(pause)
+        of_the_limit = fault is None or not fault.retryable or fault.kind == "throttled"
+        (counted if of_the_limit else self._budget).pause(pause)
         return fault or reply, pause
 
     def _stopped(self) -> bool:
@@ -209,8 +257,11 @@ class Client:
 
 
 def target_of(request: Request) -> str:
-    """What the first line of a GET names: percent-encoded, for some symbols of HTX are not ASCII (htx-api 1.2)."""
-    path = _quoted(request.path, "/-._~:@!$&'()*+,;=")
+    """What the first line of a GET names: percent-encoded, for some symbols of HTX are not ASCII (htx-api 1.2).
+
+    A plus, too: in a path it means itself, but S3 takes it for a space.
+    """
+    path = _quoted(request.path, "/-._~:@!$&'()*,;=")
     query = "&".join(f"{_quoted(name, '')}={_quoted(value, '')}" for name, value in request.params)
     return f"{path}?{query}" if query else path
 

@@ -1,30 +1,25 @@
 """One connection, one exchange of bytes: a GET goes out, and either a whole body comes back or `Failed` says why not.
 
-Built on ``http.client`` with isal: 1.6 times the pages per CPU-second of requests.Session with raw reads and isal, 2.7
-times those of requests as it comes (engineering 6; measured again by tests/transport/test_speed.py). From requests we
-take what it knows of the surroundings, proxies and certificates, once per client instead of once per request.
+A body may also be poured piece by piece into a `Sink`, so that a file of any size passes through bounded memory.
 
-Nothing here retries, waits for a budget or knows a venue.
+Built on ``http.client`` with isal: 1.6 times the pages per CPU-second of requests.Session with raw reads and isal, 2.7
+times those of requests as it comes (engineering 6; measured again by tests/transport/test_speed.py). Connections are
+made and kept by `lines`. Nothing here retries, waits for a budget or knows a venue.
 """
 
 from __future__ import annotations
 
-import base64
 import io
-import os
 import select
 import socket
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, RemoteDisconnected
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from http.client import HTTPConnection, HTTPException, HTTPResponse, RemoteDisconnected
+from typing import Any, Protocol
 
 from isal import isal_zlib
 
-from htxdata.errors import ConfigError
 from htxdata.protocol.wire import Fault, FaultKind
 
 _SPOILT: type[Exception] = isal_zlib.error  # type: ignore[assignment] # the stub calls it an instance
@@ -57,6 +52,26 @@ class Failed(Exception):
         self.stale = stale
 
 
+class Sink(Protocol):
+    """Where a body is poured. It outlives failed attempts, and so can ask for what is still missing."""
+
+    def asks(self) -> Mapping[str, str]:
+        """The headers of the next attempt, beside the usual ones (``Range``)."""
+
+    def begins(self, status: int, headers: Mapping[str, str]) -> bool:
+        """An answer begins. True: pour its body; False: it is no file, read it as any answer. May raise `Failed`."""
+
+    def takes(self, piece: bytes) -> None:
+        """The next bytes of the body. May raise `Failed`."""
+
+    def held(self) -> int:
+        """How many bytes are safe here: less than before if it had to begin anew."""
+
+
+_PIECE = 1 << 18
+"""The most that is poured at once; what one read of the socket gives is poured at once and never lost."""
+
+
 class _Timed(io.RawIOBase):
     """A socket to read from that obeys a deadline as well as a limit on silence."""
 
@@ -86,14 +101,16 @@ class Line:
     ) -> None:
         self._connection, self._limits, self._origin = connection, limits, origin
         # The same lines every time, made once: http.client would put them together anew for every request.
-        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
+        self._fixed = _lines(headers) + "\r\n"
+        self._plain = _lines({**headers, "Accept": "*/*", "Accept-Encoding": "identity"})
         self._deadline = 0.0
         self.used = False
         self.reusable = True
 
-    def _head(self, target: str) -> bytes:
+    def _head(self, target: str, sink: Sink | None) -> bytes:
         """The whole request. ``target`` is percent-encoded, so nothing in it can end a line."""
-        return f"GET {self._origin}{target} HTTP/1.1\r\n{self._fixed}".encode("ascii")
+        lines = self._fixed if sink is None else f"{self._plain}{_lines(sink.asks())}\r\n"
+        return f"GET {self._origin}{target} HTTP/1.1\r\n{lines}".encode("ascii")
 
     def _response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:
         response = HTTPResponse(sock, *args, **kwargs)
@@ -111,20 +128,26 @@ class Line:
         self.reusable = False
         self._connection.close()
 
-    def ask(self, target: str) -> Answer:
-        """``target`` is a percent-encoded path with its query. On `Failed` the line is closed."""
+    def ask(self, target: str, sink: Sink | None = None) -> Answer:
+        """``target`` is a percent-encoded path with its query. On `Failed` the line is closed.
+
+        What a ``sink`` took is not in the answer's body. Nothing is decompressed on its way there.
+        """
         self._deadline = time.monotonic() + self._limits.total_s
         seen = False
         try:
             self._connection.sock.settimeout(self._limits.silence_s)
-            self._connection.sock.sendall(self._head(target))
+            self._connection.sock.sendall(self._head(target, sink))
             response = self._response(self._connection.sock, method="GET")
             response.begin()
             seen = True
             headers = _lower(response)
-            raw = self._body(response)
+            if sink is not None and sink.begins(response.status, headers):
+                body, size = b"", self._pour(response, headers, sink)
+            else:
+                raw = self._body(response)
+                body, size = gunzip(raw, self._limits.body_bytes) if _is_gzip(headers) else raw, len(raw)
             self.reusable = response.isclosed() and not response.will_close
-            body = gunzip(raw, self._limits.body_bytes) if _is_gzip(headers) else raw
         except (OSError, HTTPException) as error:
             self.close()
             gone = isinstance(error, (RemoteDisconnected, ConnectionResetError, BrokenPipeError))
@@ -135,7 +158,19 @@ class Line:
         if not self.reusable:
             self.close()
         self.used = True
-        return Answer(response.status, headers, body, len(raw))
+        return Answer(response.status, headers, body, size)
+
+    def _pour(self, response: HTTPResponse, headers: Mapping[str, str], sink: Sink) -> int:
+        if _is_gzip(headers):
+            raise Failed("garbled", "the file is encoded as gzip, which we did not ask for")
+        size = 0
+        while piece := response.read1(_PIECE):
+            size += len(piece)
+            sink.takes(piece)
+        if response.length:  # read1 keeps silent about it
+            raise Failed("network", f"the body was cut: {response.length} bytes are missing after {size}")
+        response.close()  # read1 leaves that to us
+        return size
 
     def _body(self, response: HTTPResponse) -> bytes:
         cap = self._limits.body_bytes
@@ -147,78 +182,6 @@ class Line:
         if response.length:  # read(n) keeps silent about it
             raise Failed("network", f"the body was cut: {response.length} bytes are missing after {len(raw)}")
         return raw
-
-
-class Lines:
-    """The connections to one host: idle ones are used again, the last one first. Thread-safe."""
-
-    def __init__(self, base_url: str, user_agent: str, limits: Limits) -> None:
-        parts = urlsplit(base_url)
-        self._scheme, self._host, self._port = parts.scheme, parts.hostname or "", parts.port
-        self._limits = limits
-        self._headers = {
-            "Host": parts.netloc.rpartition("@")[2],
-            "Accept": "application/json, */*;q=0.5",
-            "Accept-Encoding": "gzip",
-            "User-Agent": user_agent,
-        }
-        self._origin = ""
-        self._tunnel: dict[str, str] | None = None
-        self._idle: list[Line] = []
-        self._pid = os.getpid()
-        proxy, certificates = _surroundings(base_url)
-        self._tls = _tls(certificates) if parts.scheme == "https" else None
-        self._via = urlsplit(proxy) if proxy else None
-        if self._via is not None:
-            if self._via.scheme != "http" or not self._via.hostname:
-                raise ConfigError(
-                    f"the proxy for {self._host} must be http://host:port, not {self._via.scheme}://"
-                )
-            if self._via.username:
-                pair = f"{unquote(self._via.username)}:{unquote(self._via.password or '')}"
-                self._tunnel = {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
-            if self._tls is None:  # a plain request names the whole URL to the proxy
-                self._origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-                self._headers |= self._tunnel or {}
-
-    def take(self) -> Line:
-        """A line that is open. Raises `Failed`."""
-        if self._pid != os.getpid():  # a fork: the parent talks on these
-            self._idle, self._pid = [], os.getpid()
-        while True:
-            try:
-                line = self._idle.pop()
-            except IndexError:
-                return self.fresh()
-            if not line.dropped():
-                return line
-            line.close()
-
-    def fresh(self) -> Line:
-        """A new line. Raises `Failed`."""
-        via = self._via
-        host, port = (via.hostname or "", via.port or 80) if via is not None else (self._host, self._port)
-        connection: HTTPConnection
-        if self._tls is not None:
-            connection = HTTPSConnection(host, port, timeout=self._limits.connect_s, context=self._tls)
-            if via is not None:
-                connection.set_tunnel(self._host, self._port or 443, self._tunnel)
-        else:
-            connection = HTTPConnection(host, port, timeout=self._limits.connect_s)
-        try:
-            connection.connect()
-        except (OSError, HTTPException) as error:
-            connection.close()
-            raise Failed("network", f"cannot connect: {in_words(error)}") from error
-        return Line(connection, self._limits, self._headers, self._origin)
-
-    def give_back(self, line: Line) -> None:
-        if line.reusable:
-            self._idle.append(line)
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
 
 
 def gunzip(data: bytes, cap: int) -> bytes:
@@ -258,6 +221,10 @@ def _is_gzip(headers: Mapping[str, str]) -> bool:
     raise Failed("garbled", f"the body is encoded as {encoding[:40]!r}, which we did not ask for")
 
 
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+
+
 def _lower(response: HTTPResponse) -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, value in response.headers.raw_items():  # items() would run each through e-mail's policies
@@ -274,24 +241,3 @@ def in_words(error: Exception) -> str:
         return "the connection was closed without an answer"
     text = str(error) or type(error).__name__
     return error.strerror or text if isinstance(error, OSError) else f"{type(error).__name__}: {text}"
-
-
-def _surroundings(url: str) -> tuple[str | None, str]:
-    """The proxy for a URL, if any, and where the certificates are: as requests finds them."""
-    import certifi  # with requests 60 ms, and only a client needs them
-    import requests.utils
-
-    with requests.Session() as session:
-        found = session.merge_environment_settings(url, {}, None, None, None)
-    verify = found["verify"]
-    proxy = requests.utils.select_proxy(url, found["proxies"])
-    return proxy, verify if isinstance(verify, str) else certifi.where()
-
-
-def _tls(certificates: str) -> ssl.SSLContext:
-    folder = os.path.isdir(certificates)
-    context = ssl.create_default_context(
-        cafile=None if folder else certificates, capath=certificates if folder else None
-    )
-    context.set_alpn_protocols(["http/1.1"])
-    return context

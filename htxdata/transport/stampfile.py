@@ -57,14 +57,15 @@ _MAGIC = b"htxpace1"
 _SPINS = 50
 
 
-def _boot() -> int:
+def boot() -> int:
+    """Which boot of the machine this is; 0 where that cannot be told."""
     try:
         return int(Path("/proc/sys/kernel/random/boot_id").read_text().replace("-", ""), 16) & (2**64 - 1)
     except (OSError, ValueError):
         return 0
 
 
-_BOOT = _boot()
+_BOOT = boot()
 
 
 class StampFile:

@@ -101,3 +101,43 @@ def test_four_processes_share_a_budget(start, tmp_path: Path, capsys: pytest.Cap
     assert shares["/victim"] > 0
     assert sum(at < 0.9 for at in behind) < PROCESSES  # what was on its way already
     assert {path for _, path in arrivals[refused + PROCESSES :]} >= {f"/p{n}" for n in range(PROCESSES)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("market", [0, 3])
+def test_two_processes_share_a_pool_inside_a_budget(  # type: ignore[no-untyped-def]
+    start, tmp_path: Path, capsys: pytest.CaptureFixture[str], market: int
+) -> None:
+    """No second above either; whichever is the bound is used; and to each process its share."""
+    rate, reference, run_s = 60, 20, 5.0
+    venue = start("tests.transport.local_venue", 10**9)
+    url = f"http://127.0.0.1:{line_of(venue)}"
+    children = [
+        start("tests.transport.hungry", "--pools", f"p{n}", url, rate, reference, tmp_path, market)
+        for n in range(2)
+    ]
+    for child in children:
+        assert line_of(child) == "ready"
+    for child in children:
+        tell(child, "go\n")
+    time.sleep(run_s)
+    for child in children:
+        tell(child)
+    for child in children:
+        assert child.wait(10) == 0
+    tell(venue)
+    arrivals = [(at, path) for at, path in json.loads(line_of(venue))]
+    every = [at for at, _ in arrivals]
+    some = [at for at, path in arrivals if path.startswith("/reference/")]
+    fullest = [max(bisect_left(times, at + 1.0) - n for n, at in enumerate(times)) for times in (every, some)]
+    used = [(len(times) - 1) / (times[-1] - times[0]) for times in (every, some)]
+    shares = Counter(path for _, path in arrivals)
+    with capsys.disabled():
+        print(f"\nall: {used[0]:.1f}/s, fullest second {fullest[0]}/{rate}; "
+              f"reference: {used[1]:.1f}/s, fullest second {fullest[1]}/{reference}; {dict(shares)}")  # fmt: skip
+    assert fullest[0] <= rate
+    assert fullest[1] <= reference
+    # Where market data fills the host's budget, its queue comes on top of the pool's.
+    assert used[0] >= 0.95 * (rate if market else reference)
+    assert used[1] >= (0.8 if market else 0.95) * reference
+    assert all(shares[f"/reference/p{n}"] >= len(some) / 4 for n in range(2))
