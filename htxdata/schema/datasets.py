@@ -28,6 +28,11 @@ class Dataset:
 
     ``key`` makes a row unique within venue, symbol and period. ``nullable`` columns may be NULL.
     ``grains`` maps a period (or ``None``) to the grain of its partitions; ``""`` is the default.
+
+    ``key_tells_time``: rows of one key are of one time, though the key does not hold it; so a key that is unique among
+    the rows of its instant is unique. ``rereads``: a file of an archive may be read into a partition that has it
+    already, its rows meeting themselves. False where the key tells readings apart: a partition whose footer names a
+    file then holds that file's rows, all and for good, and never takes it again, replaced by the venue or not.
     """
 
     name: str
@@ -40,6 +45,9 @@ class Dataset:
     has_period: bool = False
     grains: Mapping[str, str] | None = None
     stored: bool = True
+    key_tells_time: bool = False
+    rereads: bool = True
+    settles_after: int = MINUTE
 
     @cached_property
     def fields(self) -> tuple[Column, ...]:
@@ -54,9 +62,11 @@ class Dataset:
     def settle(self, period: str | None = None) -> int:
         """Microseconds after a row's time is over before the row may be stored as final (law 6).
 
-        A minute: reference htx-api section 8 calls a candle final from 60 s after its close on.
+        A minute: reference htx-api section 8 calls a candle final from 60 s after its close on, and what has no
+        period is given as long to show up (``settles_after``). What holds until the next row (``states``) is final at
+        once.
         """
-        return MINUTE if self.density in ("grid", "interval") else 0
+        return 0 if self.density == "states" else self.settles_after
 
     def recheck(self, period: str | None = None) -> int:
         """Microseconds after a row's time is over during which what was fetched is read once more on the next run.
@@ -177,6 +187,8 @@ DATASETS: tuple[Dataset, ...] = (
         key=("time",),
         time_column="time",
         nullable=frozenset({"volume", "value"}),
+        grains={"": "month"},  # polled every quarter of an hour, a year of it would make each commit cost 200 ms
+        settles_after=HOUR + MINUTE,  # the newest point of its history moves until the hour is over (htx-api 4.8 [C])
     ),
     Dataset(
         "liquidations",
@@ -185,6 +197,55 @@ DATASETS: tuple[Dataset, ...] = (
         key=("liquidation_id",),
         time_column="liquidated_at",
         nullable=frozenset({"contracts"}),
+        grains={"": "month"},
+    ),
+    Dataset(
+        "book_changes",
+        "Order books as snapshots and what changed after them, one row for every level. In rows of the archive "
+        "`received_at` is when their file was fetched; each file is read once, so one that the venue replaces later "
+        "stays as it was first heard.",
+        (
+            "book_time",
+            "kind",
+            "side",
+            "price",
+            "size",
+            "contracts",
+            "sequence",
+            "previous_sequence",
+            *_PROVENANCE,
+        ),
+        # Two clocks (law 10): `received_at` is never the venue's word, not even to make a key that a second reading of
+        # the same file would meet again. Instead there is no second reading.
+        key=("received_at", "sequence", "side", "price"),
+        time_column="book_time",
+        nullable=frozenset({"contracts", "sequence", "previous_sequence"}),
+        grains={"": "day"},
+        key_tells_time=True,
+        rereads=False,
+    ),
+    Dataset(
+        "source_differences",
+        "What two readings of one row do not agree on, one row for every value: what is kept, what was dropped, and "
+        "whose word either is. Candles that lost are whole in `kline_revisions`.",
+        (
+            "row_time",
+            "dataset",
+            "period",
+            "row_key",
+            "column_name",
+            "kept",
+            "dropped",
+            "kept_text",
+            "dropped_text",
+            "kept_source",
+            "dropped_source",
+            "found_at",
+            *_PROVENANCE,
+        ),
+        key=("row_time", "dataset", "row_key", "column_name", "found_at"),
+        time_column="row_time",
+        nullable=frozenset({"period", "kept", "dropped", "kept_text", "dropped_text"}),
         grains={"": "month"},
     ),
     Dataset(

@@ -9,6 +9,8 @@
     coverage   verdicts on spans; pure
     disk       the verbs of a file system, and what survives a crash
     partition  the commit, and reading one partition or series
+    stream     the commit of more rows than fit into memory: aside, slices, keys
+    compact    one partition, one file, laid out as it should be
     ledger     the footers of a whole lake, and their cache
     narrow     which series a SQL statement can touch; pure
     lake       DuckDB: views and table functions

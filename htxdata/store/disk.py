@@ -7,10 +7,17 @@ queries; generations none). ``.lock`` is held while a commit runs, ``*.tmp`` is 
 ``publish`` is a row of steps between which a process may die. The rename to the next generation is the commit point.
 Whoever takes the lock next finishes what is left: it removes ``*.tmp`` and links ``part.parquet`` anew where that
 is not the newest generation.
+
+What is too large to be written at once, or comes slowly, grows in a :class:`Draft`, without the partition's lock. Its
+maker locks the draft itself, so that whoever holds the partition's lock meanwhile can tell it from one left behind.
+
+``.absorbed-<n>-<name>.away`` is a foreign ``<name>`` whose rows generation n holds (``store/compact.py``). Where that
+generation exists the file goes; where it does not, it gets its name back.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import itertools
@@ -19,9 +26,10 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import IO, NamedTuple
 
 from htxdata.errors import LakeUnusable, StoreError
@@ -30,6 +38,7 @@ PART = "part.parquet"
 _LOCK = ".lock"
 _TMP = ".tmp"
 _GENERATION = re.compile(r"\.g(\d{9,})\.pq")
+_ABSORBED = re.compile(r"\.absorbed-(\d{9,})-(.+)\.away", re.DOTALL)  # some globs of *.parquet match hidden files
 GRACE = 15 * 60.0  # seconds that a superseded generation stays for readers that have it open or are about to
 
 step: Callable[[str], None] = lambda name: None  # noqa: E731 - tests crash a commit between its steps through this
@@ -98,19 +107,132 @@ def locked(root: Path, folder: str, grace: float = GRACE) -> Iterator[Generation
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of this open file, so it keeps other threads out as well
-        try:
+        with telling(folder):
             yield _heal(folder, grace)
-        except OSError as error:
-            raise StoreError(_sentence(folder, error)) from error
     finally:
         os.close(lock)
 
 
+@contextmanager
+def telling(folder: str) -> Iterator[None]:
+    """What the disk says against writing to ``folder``, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(_sentence(folder, error)) from error
+
+
+def forget(folder: str, grace: float) -> None:
+    """Remove superseded generations after a publication, as the next lock would. Call it under the lock."""
+    found = [match for entry in os.listdir(folder) if (match := _GENERATION.fullmatch(entry))]
+    _forget(folder, sorted(int(match[1]) for match in found), grace)
+
+
+def strangers(folder: str) -> list[str]:
+    """The names of files beside ``part.parquet`` that whoever globs ``*.parquet`` reads as rows of the partition."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if entry.name.endswith(".parquet")
+                and not entry.name.startswith((".", "_"))
+                and entry.name != PART
+                and entry.is_file(follow_symlinks=False)
+            )
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def leftovers(folder: str) -> set[str]:
+    """What is in ``folder`` and will not stay: unfinished writes and superseded generations."""
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    best = newest(folder)
+    keep = os.path.basename(best.path) if best else ""
+    return {
+        name for name in names
+        if name.endswith(_TMP) or _ABSORBED.fullmatch(name) or (_GENERATION.fullmatch(name) and name != keep)
+    }  # fmt: skip
+
+
+def stamp(path: str) -> tuple[int, int, int] | None:
+    """What changes where a file does; ``None`` where it is gone."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def drop(folder: str, name: str) -> None:
+    """Remove a foreign file whose rows the newest generation holds. Call it under the lock."""
+    os.unlink(f"{folder}/{name}")
+    step("dropped")
+    _sync(folder)
+
+
+def sweep(folder: str, age: float) -> int:
+    """Remove unfinished writes that are older than ``age`` seconds, where no lock tells the living; how many."""
+    count = 0
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for name in sorted(os.listdir(folder)):
+            with contextlib.suppress(FileNotFoundError):
+                if name.endswith(_TMP) and time.time() - os.stat(f"{folder}/{name}").st_mtime > age:
+                    os.unlink(f"{folder}/{name}")
+                    count += 1
+    return count
+
+
+class Draft:
+    """A file of ``folder`` that grows until it is published or discarded; it lives as long as its maker.
+
+    Write to ``path``. Call it with or without the partition's lock; only :func:`publish_draft` needs that.
+    """
+
+    def __init__(self, root: Path, folder: str) -> None:
+        _make(root, folder)
+        while True:
+            self.path = f"{folder}/.{uuid.uuid4().hex}{_TMP}"
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            if os.fstat(self._file).st_nlink:
+                return
+            os.close(self._file)  # somebody took it for one left behind, before we held it
+
+    def sync(self) -> None:
+        # This handle is older than every write, so an error of any of them is told here.
+        os.fsync(self._file)
+
+    def discard(self) -> None:
+        """Remove what was not published. May be called at any time, more than once."""
+        if self._file >= 0:
+            with contextlib.suppress(OSError):
+                if os.fstat(self._file).st_nlink and os.path.samestat(
+                    os.fstat(self._file), os.stat(self.path)
+                ):
+                    os.unlink(self.path)
+            self.close()
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+
 def publish(folder: str, before: Generation | None, content: memoryview | bytes) -> Generation:
     """Make ``content`` the newest generation. Call it under the lock; when it returns, it is on the disk for good."""
-    number = before.number + 1 if before else 1
     aside = f"{folder}/.{uuid.uuid4().hex}{_TMP}"
-    target = f"{folder}/.g{number:09d}.pq"
     step("begin")
     file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
@@ -126,12 +248,41 @@ def publish(folder: str, before: Generation | None, content: memoryview | bytes)
         raise
     finally:
         os.close(file)
+    return _commit(folder, before, aside, ())
+
+
+def publish_draft(
+    folder: str, before: Generation | None, draft: Draft, absorbed: Iterable[str] = ()
+) -> Generation:
+    """Make a draft the newest generation; as :func:`publish`.
+
+    ``absorbed`` are names of other files in ``folder`` whose rows it holds as well. They vanish in the moment in which
+    it appears: no reader of ``*.parquet`` sees a row twice, and one that dies in between is finished by the next lock.
+    """
+    step("written")
+    draft.sync()
+    done = _commit(folder, before, draft.path, absorbed)
+    draft.close()
+    return done
+
+
+def _commit(folder: str, before: Generation | None, aside: str, absorbed: Iterable[str]) -> Generation:
+    number = before.number + 1 if before else 1
+    target = f"{folder}/.g{number:09d}.pq"
     step("synced")
+    hidden = []
+    for name in absorbed:
+        hidden.append(f"{folder}/.absorbed-{number:09d}-{name}.away")
+        os.rename(f"{folder}/{name}", hidden[-1])
+        step("hidden")
     os.rename(aside, target)
     step("renamed")
     _sync(folder)
     step("committed")
     _link(folder, target)
+    for path in hidden:
+        os.unlink(path)
+        step("absorbed")
     step("done")
     return Generation(number, target)
 
@@ -161,20 +312,33 @@ def _link(folder: str, target: str) -> None:
 def _heal(folder: str, grace: float) -> Generation | None:
     """Finish what a dead writer left, forget generations that nobody reads any more."""
     numbers: list[int] = []
+    absorbed: list[re.Match[str]] = []
     for entry in os.listdir(folder):
         if entry.endswith(_TMP):
-            os.unlink(f"{folder}/{entry}")
-            continue
-        match = _GENERATION.fullmatch(entry)
-        if match:
+            _clear(f"{folder}/{entry}")
+        elif match := _GENERATION.fullmatch(entry):
             numbers.append(int(match[1]))
+        elif match := _ABSORBED.fullmatch(entry):
+            absorbed.append(match)
     numbers.sort()
+    for match in absorbed:
+        if not numbers or int(match[1]) > numbers[-1]:
+            _give_back(folder, match)
     if not numbers:
         return newest(folder)
     last = f"{folder}/.g{numbers[-1]:09d}.pq"
     if not _is_linked(folder, last):
         _sync(folder)  # the rename may not have reached the disk when its writer died
         _link(folder, last)
+    for match in absorbed:
+        with contextlib.suppress(FileNotFoundError):  # it has got its name back
+            os.unlink(f"{folder}/{match[0]}")
+    _forget(folder, numbers, grace)
+    return Generation(numbers[-1], last)
+
+
+def _forget(folder: str, numbers: list[int], grace: float) -> None:
+    """Remove the generations that were superseded longer than ``grace`` ago. ``numbers`` are all of them, ascending."""
     now = time.time()
     for number, successor in itertools.pairwise(numbers):
         # A rename keeps the time of the last write: a generation was superseded when its successor was written.
@@ -182,7 +346,29 @@ def _heal(folder: str, grace: float) -> Generation | None:
             break
         os.unlink(f"{folder}/.g{number:09d}.pq")
         step("unlinked")
-    return Generation(numbers[-1], last)
+
+
+def _clear(path: str) -> None:
+    """Remove an unfinished file whose maker is gone: a living one holds a lock on it."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # its maker has just discarded it
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)  # before the lock is let go: one that was being made sees it, and is made anew
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    finally:
+        os.close(file)
+
+
+def _give_back(folder: str, match: re.Match[str]) -> None:
+    """A foreign file gets its name back, or where that was taken meanwhile, one beside it."""
+    name = match[2]
+    while os.path.exists(f"{folder}/{name}"):
+        name = f"again-{name}"
+    os.rename(f"{folder}/{match[0]}", f"{folder}/{name}")
 
 
 def _is_linked(folder: str, target: str) -> bool:

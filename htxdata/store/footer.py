@@ -4,6 +4,14 @@ The value is text: ``{"v":1,"unfit":n,"spans":[unit,t0,verdicts,sources,names,fe
 column, all times divided by ``unit`` and as distances. Text of 50 spans is 7,409 bytes as verbose JSON and 452 as
 this, deflated; short ones stay readable. :func:`read` finds it in the last bytes of the file without pyarrow, whose
 import alone costs more than 150 ms.
+
+``files`` is there only where files of an archive are remembered:
+``{"prefix":p,"keys":[rests],"etag":[…],"sha256":[…],"modified0":t,"modified":[…],"checked0":t,"checked":[…]}``, hashes
+in base64 of their bytes. 31 of them take some 2.4 kB, of which the hashes are nine tenths.
+
+Versions: a key that a reader does not know is ignored, so what is added keeps ``v``; it is raised only where an older
+reader would misunderstand. An htxdata from before ``files`` reads such a footer, and forgets them when it commits: the
+files are then fetched and compared once more, and no row and no verdict is lost.
 """
 
 from __future__ import annotations
@@ -11,7 +19,9 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
@@ -37,12 +47,40 @@ class Span(NamedTuple):
     rows: int
 
 
+class SourceFile(NamedTuple):
+    """A file of an archive whose rows were compared with those stored: what it was then, so that it is read once.
+
+    ``modified_at`` is the archive's word, ``checked_at`` when we last saw that it is still this one; microseconds UTC.
+    ``etag`` and ``sha256`` are empty where they are not known.
+    """
+
+    key: str
+    etag: str
+    sha256: str
+    modified_at: int
+    checked_at: int
+
+
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """``unfit`` counts values that no DOUBLE carries digit for digit, over all rows ever stored here."""
+    """``unfit`` counts values that no DOUBLE carries digit for digit, over all rows ever stored here.
+
+    ``files`` are in order of their keys, each once.
+    """
 
     spans: tuple[Span, ...] = ()
     unfit: int = 0
+    files: tuple[SourceFile, ...] = ()
+
+
+def remembered(known: Iterable[SourceFile], files: Iterable[SourceFile]) -> tuple[SourceFile, ...]:
+    """Of each key the version that was checked last; at one instant that of ``files``, the later in place."""
+    newest: dict[str, SourceFile] = {}
+    for file in (*known, *files):
+        other = newest.get(file.key)
+        if other is None or file.checked_at >= other.checked_at:
+            newest[file.key] = file
+    return tuple(newest[key] for key in sorted(newest))
 
 
 def pack(footer: Footer) -> str:
@@ -67,6 +105,8 @@ def pack(footer: Footer) -> str:
         "fetched": [span.fetched_at - base for span in spans],
         "rows": [span.rows for span in spans],
     }
+    if footer.files:
+        content["files"] = _pack_files(footer.files)
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=True)
     if len(text) < _DEFLATE_FROM:
         return text
@@ -92,9 +132,60 @@ def unpack(text: str | bytes) -> Footer:
                 Span(start * unit, at * unit, _LETTERS[letter], content["sources"][source],
                      content["fetched0"] + fetched, rows)
             )  # fmt: skip
-        return Footer(tuple(spans), content["unfit"])
-    except (KeyError, TypeError, IndexError, zlib.error) as error:
+        files = _unpack_files(content["files"]) if "files" in content else ()
+        return Footer(tuple(spans), content["unfit"], files)
+    except (KeyError, TypeError, IndexError, AttributeError, zlib.error) as error:
         raise ValueError(f"not a footer of ours: {error!r}") from error
+
+
+_HEX = re.compile("(?:[0-9a-f]{2})+")
+
+
+def _pack_files(files: tuple[SourceFile, ...]) -> dict[str, Any]:
+    prefix = _beginning(files[0].key, files[-1].key)
+    modified = min(file.modified_at for file in files)
+    checked = min(file.checked_at for file in files)
+    return {
+        "prefix": prefix,
+        "keys": [file.key[len(prefix) :] for file in files],
+        "etag": [_short(file.etag) for file in files],
+        "sha256": [_short(file.sha256) for file in files],
+        "modified0": modified,
+        "modified": [file.modified_at - modified for file in files],
+        "checked0": checked,
+        "checked": [file.checked_at - checked for file in files],
+    }
+
+
+def _beginning(first: str, last: str) -> str:
+    """What all texts between the two begin with."""
+    at = 0
+    while at < min(len(first), len(last)) and first[at] == last[at]:
+        at += 1
+    return first[:at]
+
+
+def _unpack_files(content: dict[str, Any]) -> tuple[SourceFile, ...]:
+    return tuple(
+        SourceFile(content["prefix"] + key, _long(etag), _long(sha256),
+                   content["modified0"] + modified, content["checked0"] + checked)
+        for key, etag, sha256, modified, checked in zip(
+            content["keys"], content["etag"], content["sha256"], content["modified"], content["checked"], strict=True
+        )
+    )  # fmt: skip
+
+
+def _short(text: str) -> str:
+    """A hash in hexadecimal as ``=`` and base64, anything else as ``:`` and itself."""
+    if _HEX.fullmatch(text):
+        return "=" + base64.b64encode(bytes.fromhex(text)).decode().rstrip("=")
+    return ":" + text
+
+
+def _long(text: str) -> str:
+    if text[0] == "=":
+        return base64.b64decode(text[1:] + "=" * (-(len(text) - 1) % 4), validate=True).hex()
+    return text[1:]
 
 
 def read(file: IO[bytes], name: str) -> Footer:
@@ -106,6 +197,7 @@ def read(file: IO[bytes], name: str) -> Footer:
 
 
 def _tail(file: IO[bytes]) -> bytes:
+    """The Parquet metadata, without the length and the mark that follow it."""
     size = file.seek(0, 2)
     if size < 12:
         raise ValueError(f"{size} bytes are no Parquet file")
@@ -123,16 +215,47 @@ def _tail(file: IO[bytes]) -> bytes:
 
 
 def _value(metadata: bytes) -> bytes:
+    _, at, end = _place(metadata)
+    return metadata[at:end]
+
+
+def _place(metadata: bytes) -> tuple[int, int, int]:
+    """Where our value lies: from its length on, from its first byte on, to its end."""
     # Thrift's compact protocol: a KeyValue is field 1 (0x18), length, key, field 2 (0x18), varint length, value.
     # The key-value list comes after the row groups with their statistics, hence the search from the end.
     mark = b"\x18" + bytes([len(KEY)]) + KEY + b"\x18"
     found = metadata.rfind(mark)
     if found < 0:
         raise ValueError("it carries no htxdata footer: htxdata did not write it")
-    at, length, shift = found + len(mark), 0, 0
+    start = at = found + len(mark)
+    length, shift = 0, 0
     while True:
         byte = metadata[at]
         at, length, shift = at + 1, length | (byte & 0x7F) << shift, shift + 7
         if not byte & 0x80:
             break
-    return metadata[at : at + length]
+    return start, at, at + length
+
+
+def restated(file: IO[bytes], name: str, footer: Footer) -> tuple[int, bytes]:
+    """The end of an open file with another footer of ours: from which byte on, and the bytes.
+
+    Nothing in Parquet's metadata points behind itself, so the rows before it stay as they are: a new verdict on a file
+    of a million trades is a copy, where encoding them anew takes a third of a second.
+    """
+    try:
+        metadata = _tail(file)
+        start, _, end = _place(metadata)
+    except (ValueError, OSError) as error:
+        raise CorruptPartition(f"{name} cannot be read: {error}") from error
+    value = pack(footer).encode()
+    whole = metadata[:start] + _varint(len(value)) + value + metadata[end:]
+    return file.seek(0, 2) - len(metadata) - 8, whole + len(whole).to_bytes(4, "little") + b"PAR1"
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])

@@ -21,7 +21,7 @@ from htxdata.errors import CorruptPartition, LakeUnusable, UsageError
 from htxdata.market import Series
 from htxdata.schema import DATASETS, Dataset, dataset
 from htxdata.schema.sql import select_list, view_columns
-from htxdata.store import footer, ledger, narrow
+from htxdata.store import findings, footer, ledger, narrow
 from htxdata.store.coverage import with_missing
 from htxdata.store.footer import Span
 from htxdata.store.layout import Pattern, Selection
@@ -97,6 +97,64 @@ class Lake:
     ) -> duckdb.DuckDBPyRelation:
         return self.table("funding_rates", symbol, venue=venue, start=start, end=end)
 
+    def mark_klines(
+        self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
+        start: Instant = None, end: Instant = None,
+    ) -> duckdb.DuckDBPyRelation:  # fmt: skip
+        """Candles of the mark price."""
+        return self.table("mark_klines", symbol, venue=venue, period=period, start=start, end=end)
+
+    def index_klines(
+        self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
+        start: Instant = None, end: Instant = None,
+    ) -> duckdb.DuckDBPyRelation:  # fmt: skip
+        """Candles of the index price."""
+        return self.table("index_klines", symbol, venue=venue, period=period, start=start, end=end)
+
+    def premium_klines(
+        self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
+        start: Instant = None, end: Instant = None,
+    ) -> duckdb.DuckDBPyRelation:  # fmt: skip
+        """Candles of the premium index, a fraction of 1."""
+        return self.table("premium_klines", symbol, venue=venue, period=period, start=start, end=end)
+
+    def estimated_rate_klines(
+        self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
+        start: Instant = None, end: Instant = None,
+    ) -> duckdb.DuckDBPyRelation:  # fmt: skip
+        """Candles of the estimated funding rate, a fraction of 1."""
+        return self.table("estimated_rate_klines", symbol, venue=venue, period=period, start=start, end=end)
+
+    def trades(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Trades of ``[start, end)``; ``side`` is the taker's."""
+        return self.table("trades", symbol, venue=venue, start=start, end=end)
+
+    def book_changes(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Snapshots and deltas of order books."""
+        return self.table("book_changes", symbol, venue=venue, start=start, end=end)
+
+    def open_interest(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Contracts that were open, at instants of ``[start, end)``."""
+        return self.table("open_interest", symbol, venue=venue, start=start, end=end)
+
+    def liquidations(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Positions that the venue closed by force."""
+        return self.table("liquidations", symbol, venue=venue, start=start, end=end)
+
+    def source_differences(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """What two sources said differently of rows of ``[start, end)``."""
+        return self.table("source_differences", symbol, venue=venue, start=start, end=end)
+
     def instruments(
         self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
     ) -> duckdb.DuckDBPyRelation:
@@ -158,7 +216,7 @@ class Lake:
         mentioned = {entry.name for entry in DATASETS if entry.name in text.lower()}
         parsed = json.loads(self._cursor().execute("SELECT json_serialize_sql(?)", [inner]).fetchall()[0][0])
         wanted = {
-            entry.name: (narrow.selection(parsed, entry.name), _EVER)
+            entry.name: (narrow.selection(parsed, entry.name, has_period=entry.has_period), _EVER)
             for entry in DATASETS
             if entry.stored and entry.name in mentioned
         }
@@ -172,6 +230,9 @@ class Lake:
                 self._register_coverage(cursor, None, None, None, None)
             else:
                 cursor.execute(f"CREATE TEMP VIEW coverage AS {_view(dataset('coverage'), [])}")
+            if findings.VIEW in text.lower():
+                cursor.register("_findings", findings.read(self.root))
+                cursor.execute(f"CREATE TEMP VIEW {findings.VIEW} AS SELECT * FROM _findings")
             relation: duckdb.DuckDBPyRelation | None = cursor.sql(text)
             if relation is None:
                 raise UsageError("the statement answers nothing")

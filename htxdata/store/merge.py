@@ -32,7 +32,8 @@ PROVENANCE = ("source", "received_at", _SUPERSEDED)
 class Merged:
     """``superseded`` holds the versions that lost, each with ``superseded_at``: when the winner was received.
 
-    ``taken`` are the rows of the incoming table that are new in ``table`` (for sums over them).
+    ``taken`` are the rows of the incoming table that are new in ``table`` (for sums over them). ``winners`` are, row by
+    row, the versions that ``superseded`` lost to; there are none where the superseded ones are rows of the table.
     """
 
     table: pa.Table
@@ -41,6 +42,7 @@ class Merged:
     changed: bool
     superseded: pa.Table | None
     taken: Any
+    winners: pa.Table | None = None
 
 
 def times_of(dataset: Dataset, table: pa.Table) -> Any:
@@ -56,7 +58,8 @@ def merge(dataset: Dataset, old: pa.Table | None, new: pa.Table) -> Merged:
             return Merged(_widened(new, old), new.num_rows, 0, new.num_rows > 0, None, everything)
         if new.num_rows == 0:
             return Merged(old, 0, 0, False, None, everything)
-        if len(dataset.key) == 1 and _ints(old[dataset.key[0]])[-1] < _ints(new[dataset.key[0]])[0]:
+        apart = dataset.key == (dataset.time_column,)
+        if apart and times_of(dataset, old)[-1] < times_of(dataset, new)[0]:
             table = pa.concat_tables([old, _widened(new, old)])
             return Merged(table, new.num_rows, 0, True, None, everything)
     elif new.num_rows == 0:
@@ -64,12 +67,12 @@ def merge(dataset: Dataset, old: pa.Table | None, new: pa.Table) -> Merged:
 
     new = _widened(new, old)
     start = new.slice(0, 0) if old is None else old
-    codes = _codes(dataset, start, new)
+    codes = codes_of(dataset, start, new)
     stored, incoming = codes[: start.num_rows], codes[start.num_rows :]
-    losers: list[pa.Table] = []
+    losers: list[_Fought] = []
     # The incoming rows among themselves first: were their doubles laid over the stored rows one by one, two versions
     # heard at once would replace each other on every run.
-    layers = _layers(incoming)
+    layers = layers_of(incoming)
     if len(layers) > 1 and _SUPERSEDED in dataset.key:
         done = Merged(start, 0, 0, False, None, everything[:0])
         for layer in layers:
@@ -88,7 +91,7 @@ def merge(dataset: Dataset, old: pa.Table | None, new: pa.Table) -> Merged:
     table, at, origin, added, lost, changed = _fold(dataset, start, stored, untouched, one, at, origin)
     if lost is not None:
         losers.append(lost)
-    order = _order(dataset, table)
+    order = order_of(dataset, table)
     if order is not None:
         table, at, origin = table.take(pa.array(order)), at[order], origin[order]
     taken = origin[origin >= 0]
@@ -100,8 +103,13 @@ def merge(dataset: Dataset, old: pa.Table | None, new: pa.Table) -> Merged:
     merged = Merged(table.combine_chunks(), added, len(taken) - added, changed, None, taken)
     if not losers:
         return merged
-    lost = pa.concat_tables(losers).select([*dataset.columns, *({_SUPERSEDED} - set(dataset.columns))])
-    return _beside(dataset, merged, lost) if _SUPERSEDED in dataset.key else replace(merged, superseded=lost)
+    lost = pa.concat_tables([pair.lost for pair in losers]).select(
+        [*dataset.columns, *({_SUPERSEDED} - set(dataset.columns))]
+    )
+    if _SUPERSEDED in dataset.key:
+        return _beside(dataset, merged, lost)
+    won = pa.concat_tables([pair.won for pair in losers]).select(dataset.columns)
+    return replace(merged, superseded=lost, winners=won)
 
 
 def _beside(dataset: Dataset, merged: Merged, lost: pa.Table) -> Merged:
@@ -122,9 +130,17 @@ def _also(merged: Merged, more: Merged) -> Merged:
     )
 
 
+@dataclass(frozen=True)
+class _Fought:
+    """Versions that lost, and row by row those that they lost to."""
+
+    lost: pa.Table
+    won: pa.Table
+
+
 def _fold(
     dataset: Dataset, table: pa.Table, at: Any, origin: Any, new: pa.Table, codes: Any, places: Any
-) -> tuple[pa.Table, Any, Any, int, pa.Table | None, bool]:
+) -> tuple[pa.Table, Any, Any, int, _Fought | None, bool]:
     """Merge ``new``, without doubles, into ``table``. ``at`` and ``codes`` stand for the keys of the two."""
     rank = np.argsort(at, kind="stable")
     found = np.searchsorted(at, codes, sorter=rank)
@@ -133,7 +149,7 @@ def _fold(
     known[inside] = at[rank[found[inside]]] == codes[inside]
     mine = np.flatnonzero(known)  # rows of `new` whose key is in the table …
     here = rank[found[mine]] if len(mine) else mine  # … and where
-    lost: pa.Table | None = None
+    lost: _Fought | None = None
     changed = False
     if len(mine):
         theirs, ours = new.take(pa.array(mine)), table.take(pa.array(here))
@@ -180,19 +196,20 @@ def _compare(dataset: Dataset, ours: pa.Table, theirs: pa.Table) -> tuple[Any, d
     return differs, fills
 
 
-def _superseded(ours: pa.Table, theirs: pa.Table, wins: Any, loses: Any) -> pa.Table | None:
-    parts = []
+def _superseded(ours: pa.Table, theirs: pa.Table, wins: Any, loses: Any) -> _Fought | None:
+    parts, winners = [], []
     for losing, winning, mask in ((ours, theirs, wins), (theirs, ours, loses)):
         if mask.any():
             chosen = pa.array(mask)
-            rows = losing.filter(chosen)
+            rows, won = losing.filter(chosen), winning.filter(chosen)
             if _SUPERSEDED not in rows.column_names:
                 rows = rows.append_column(
                     pa.field(_SUPERSEDED, rows.schema.field("received_at").type, nullable=False),
-                    winning["received_at"].filter(chosen),
+                    won["received_at"],
                 )
             parts.append(rows)
-    return pa.concat_tables(parts) if parts else None
+            winners.append(won)
+    return _Fought(pa.concat_tables(parts), pa.concat_tables(winners)) if parts else None
 
 
 def _filled(table: pa.Table, name: str, rows: Any, values: pa.ChunkedArray) -> pa.Table:
@@ -210,7 +227,9 @@ def _filled(table: pa.Table, name: str, rows: Any, values: pa.ChunkedArray) -> p
 
 def _ints(column: pa.ChunkedArray) -> Any:
     """A column of instants or integers as int64 numpy."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    array = column
+    if isinstance(column, pa.ChunkedArray):
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return array.view(pa.int64()).to_numpy(zero_copy_only=False)
 
 
@@ -232,7 +251,7 @@ def _ascending(dataset: Dataset, table: pa.Table) -> bool:
     return bool((times[1:] > times[:-1]).all())
 
 
-def _codes(dataset: Dataset, old: pa.Table, new: pa.Table) -> Any:
+def codes_of(dataset: Dataset, old: pa.Table, new: pa.Table) -> Any:
     """One integer per row of both tables, equal where the keys are equal."""
     code: Any = None
     for name in dataset.key:
@@ -251,7 +270,7 @@ def _codes(dataset: Dataset, old: pa.Table, new: pa.Table) -> Any:
     return code
 
 
-def _layers(codes: Any) -> list[Any]:
+def layers_of(codes: Any) -> list[Any]:
     """Positions of the first occurrence of every key, then of the second ones, and so on, each in order."""
     rank = np.argsort(codes, kind="stable")
     ranked = codes[rank]
@@ -265,7 +284,7 @@ def _layers(codes: Any) -> list[Any]:
     return [np.flatnonzero(nth == number) for number in range(int(nth.max()) + 1)]
 
 
-def _order(dataset: Dataset, table: pa.Table) -> Any:
+def order_of(dataset: Dataset, table: pa.Table) -> Any:
     """The permutation that sorts by time, then key; ``None`` where the table is sorted."""
     if dataset.key == (dataset.time_column,):
         times = times_of(dataset, table)

@@ -16,8 +16,11 @@ from htxdata.store.layout import Selection
 _COLUMNS = ("venue", "symbol", "period")
 
 
-def selection(parsed: dict[str, Any], view: str) -> Selection:
-    """``parsed`` is what ``json_serialize_sql`` gave for one statement."""
+def selection(parsed: dict[str, Any], view: str, *, has_period: bool = True) -> Selection:
+    """``parsed`` is what ``json_serialize_sql`` gave for one statement.
+
+    ``has_period``: whether the period is in the path; where it is a column like others, it narrows nothing.
+    """
     everything = Selection()
     if parsed.get("error") or len(parsed.get("statements", ())) != 1:
         return everything
@@ -43,7 +46,8 @@ def selection(parsed: dict[str, Any], view: str) -> Selection:
         if known is not None:
             column, values = known
             found[column] = [each for each in found[column] if each in values] if column in found else values
-    return Selection(found.get("venue"), found.get("symbol"), found.get("period"), verbatim=True)
+    period = found.get("period") if has_period else None
+    return Selection(found.get("venue"), found.get("symbol"), period, verbatim=True)
 
 
 def _is(node: dict[str, Any], view: str) -> bool:

@@ -80,3 +80,38 @@ def said(spans: Iterable[Any], start: int = T0) -> list[tuple[int, int, str, int
 
 def instant(text: str) -> int:
     return parse_instant(text)
+
+
+DAY_OF_TRADES = Partition("trades", "htx-spot", "btcusdt", None, "2024-01-05")
+D0 = DAY_OF_TRADES.window.start
+D_LATE = DAY_OF_TRADES.window.end + DAY
+
+Trade = tuple[int, str, float]  # milliseconds after D0, number, price
+
+
+def trades(
+    rows: Iterable[Trade],
+    *,
+    received: int | Sequence[int] = D_LATE,
+    source: str = "archive",
+    quote: Any = None,
+    unfit: Any = None,
+    words: bool = False,
+) -> pa.Table:
+    """Trades as (milliseconds after ``D0``, number, price)."""
+    rows = list(rows)
+    count = len(rows)
+    columns: dict[str, Any] = {
+        "trade_time": np.array([D0 + row[0] * 1000 for row in rows], dtype=np.int64),
+        "trade_id": pa.array([row[1] for row in rows], pa.string()),
+        "price": np.array([row[2] for row in rows], dtype=float),
+        "quantity": np.full(count, 0.5),
+        "side": pa.array(["buy" if len(row[1]) % 2 else "sell" for row in rows], pa.string()),
+        "source": source,
+        "received_at": np.broadcast_to(np.array(received, dtype=np.int64), (count,)).copy(),
+    }
+    if quote is not None:
+        columns["quote_quantity"] = pa.array(quote, pa.float64())
+    if words:
+        columns["side"] = columns["side"].dictionary_encode()
+    return conform(dataset("trades"), columns, unfit, words=words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
+import inspect
 import threading
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from htxdata.errors import CorruptPartition, LakeUnusable, UsageError
-from htxdata.schema import DATASETS, dataset
+from htxdata.schema import DATASETS, Dataset, dataset
 from htxdata.schema.sql import view_columns
 from htxdata.store import Footer, Lake, Partition, Store, disk, ledger, open_lake, rows
 from htxdata.timeline import HOUR, MINUTE, iso
@@ -288,3 +289,13 @@ def test_a_callers_variable_is_no_table(lake: Lake) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         lake.sql("SELECT * FROM local")
     assert local.num_rows == 1
+
+
+@pytest.mark.parametrize("declared", [d for d in DATASETS if d.stored], ids=lambda declared: declared.name)
+def test_every_dataset_has_a_table_function_of_its_name(lake: Lake, declared: Dataset) -> None:
+    """It takes what ``table`` takes, and gives the same; only what has periods takes one."""
+    function = getattr(lake, declared.name)
+    given = {"venue": "*", "start": "2024-01", "end": "2024-02", **({"period": "1min"} if declared.has_period else {})}
+    assert function("*", **given).fetchall() == lake.table(declared.name, "*", **given).fetchall()
+    assert function("*", **given).columns == lake.table(declared.name).columns
+    assert ("period" in inspect.signature(function).parameters) == declared.has_period

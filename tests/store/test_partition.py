@@ -88,8 +88,9 @@ def test_a_revision_is_handed_over_before_anything_is_written(tmp_path: Path) ->
     seen: list[pa.Table] = []
     revisions = Partition("kline_revisions", JANUARY.venue, JANUARY.symbol, JANUARY.period, JANUARY.label)
 
-    def keep(old: pa.Table) -> None:
+    def keep(old: pa.Table, won: pa.Table) -> None:
         assert snapshot(tmp_path) == before
+        assert closes(won) == {2: 2.0}
         seen.append(old)
         store.commit(revisions, old, [])
 
@@ -108,7 +109,7 @@ def test_a_failing_handover_stops_the_commit(tmp_path: Path) -> None:
     store.commit(JANUARY, candles([1], 1.0), [])
     before = snapshot(tmp_path)
 
-    def refuse(old: pa.Table) -> None:
+    def refuse(old: pa.Table, won: pa.Table) -> None:
         raise StoreError("no room for revisions")
 
     with pytest.raises(StoreError, match="no room"):
@@ -148,7 +149,7 @@ def test_a_commit_that_would_lose_rows_is_stopped(tmp_path: Path, monkeypatch: p
     store = Store(tmp_path)
     store.commit(JANUARY, candles(range(10)), [])
     before = snapshot(tmp_path)
-    monkeypatch.setattr(merge, "_order", lambda declared, table: merge.np.arange(table.num_rows - 1))
+    monkeypatch.setattr(merge, "order_of", lambda declared, table: merge.np.arange(table.num_rows - 1))
     with pytest.raises(RowsLost, match="10 stored and 1 added rows became 10"):
         store.commit(JANUARY, candles([4, 20]), [])
     assert snapshot(tmp_path) == before

@@ -1,0 +1,293 @@
+"""What cannot be asked for again, raw and with its receive time, before any parser sees it (law 7).
+
+``<tape>/venue=<venue>/feed=<feed>/date=<YYYY-MM-DD>/<first receive time>-<process>-<random>.tape``
+
+A tape file belongs to one process, which creates it exclusively and only ever appends. It is a row of blocks. A block
+holds one record or several, compressed, behind its length and a CRC-32 of all of it: it is whole, or it can be told
+that it is not. What a crash left half written at the end is passed over when the tape is read, and so is anything else
+that is damaged: reading goes on at the next whole block.
+
+A record is a receive time, a body and whatever else is to be said of it, as JSON: of the reply to a request its path,
+parameters and status. The format knows no more than that. A frame of a WebSocket is a record as well, which says its
+connection instead of a request; frames come by the thousand, so a capture puts many into one block (small texts shrink
+only together) and pays one ``fsync`` for them. A snapshot is a rare event: a block and an ``fsync`` for each reply.
+
+``encode`` and ``decode`` are pure; below them are the files.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import mmap
+import os
+import struct
+import threading
+import uuid
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from htxdata.errors import LakeUnusable, StoreError
+from htxdata.timeline import label_of
+
+MAGIC = b"\x89tp1"
+_HEAD = struct.Struct("<4sII")  # magic, bytes of the packed records, CRC-32 of these bytes and their number
+_RECORD = struct.Struct("<qII")  # received_at, bytes of what is said, bytes of the body
+_SUFFIX = ".tape"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """``received_at`` is microseconds UTC, ``said`` any JSON object, ``body`` the bytes as they came."""
+
+    received_at: int
+    body: bytes
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Torn(NamedTuple):
+    """Bytes of a tape that are no whole block: ``[start, end)``."""
+
+    start: int
+    end: int
+
+
+# ------------------------------------------------------------------------------------------------- the format
+
+
+def encode(records: Sequence[Record]) -> bytes:
+    """One block of ``records``. The same records are the same bytes."""
+    parts = []
+    for record in records:
+        said = json.dumps(dict(record.said), ensure_ascii=False, separators=(",", ":")).encode()
+        parts += [_RECORD.pack(record.received_at, len(said), len(record.body)), said, record.body]
+    packed = zlib.compress(b"".join(parts))
+    return _HEAD.pack(MAGIC, len(packed), _checked(packed)) + packed
+
+
+def decode(tape: bytes | mmap.mmap) -> Iterator[Record | Torn]:
+    """The records of every whole block in their order and, where there is damage, how far it reaches."""
+    at, lost = 0, 0
+    while at < len(tape):
+        packed = _block(tape, at)
+        if packed is None:
+            following = tape.find(MAGIC, at + 1)  # perhaps no block either: that is found out next
+            at = len(tape) if following < 0 else following
+            continue
+        if lost < at:
+            yield Torn(lost, at)
+        at = lost = at + _HEAD.size + len(packed)
+        yield from _records(zlib.decompress(packed))
+    if lost < len(tape):
+        yield Torn(lost, len(tape))
+
+
+def _checked(packed: bytes) -> int:
+    return zlib.crc32(packed, zlib.crc32(len(packed).to_bytes(4, "little")))
+
+
+def _block(tape: bytes | mmap.mmap, at: int) -> bytes | None:
+    """The packed records of the block that begins there; ``None`` where no whole one does."""
+    start = at + _HEAD.size
+    if start > len(tape):
+        return None
+    magic, length, checksum = _HEAD.unpack(tape[at:start])
+    if magic != MAGIC or start + length > len(tape):
+        return None
+    packed = tape[start : start + length]
+    return packed if _checked(packed) == checksum else None
+
+
+def _records(text: bytes) -> Iterator[Record]:
+    at = 0
+    while at < len(text):
+        received_at, said, body = _RECORD.unpack_from(text, at)
+        at += _RECORD.size
+        yield Record(received_at, text[at + said : at + said + body], json.loads(text[at : at + said]))
+        at += said + body
+
+
+# ------------------------------------------------------------------------------------------------- writing
+
+
+class Tape:
+    """One process's tape of a feed of a venue. Threads may share it. Nothing is made before the first record.
+
+    What ``append`` took survives the death of the process and of the machine. After an error of the disk nothing of
+    that call is promised, and the next call begins a new file: the old one ends with what may be half a block.
+    """
+
+    def __init__(self, root: Path, venue: str, feed: str) -> None:
+        self._root, self._folder = root, root / f"venue={venue}" / f"feed={feed}"
+        self._file, self._date = -1, ""
+        self._lock = threading.Lock()
+
+    def append(self, *records: Record) -> None:
+        """Put ``records`` on the tape, in one block for each UTC day; they are on the disk when it returns."""
+        days: dict[str, list[Record]] = {}
+        for record in records:
+            days.setdefault(label_of("day", record.received_at), []).append(record)
+        with self._lock:
+            for day, block in days.items():
+                if self._file < 0 or day != self._date:
+                    self._begin(day, block[0].received_at)
+                try:
+                    _write(self._file, encode(block))
+                    os.fsync(self._file)
+                except OSError as error:
+                    self._leave()
+                    raise StoreError(_sentence(self._root, error)) from error
+
+    def _begin(self, day: str, received_at: int) -> None:
+        self._leave()
+        folder = self._folder / f"date={day}"
+        name = f"{received_at:016d}-{os.getpid()}-{uuid.uuid4().hex[:8]}{_SUFFIX}"
+        try:
+            _make(folder)
+            self._file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            self._date = day
+            _sync(folder)
+        except OSError as error:
+            self._leave()
+            if error.errno in _FULL:
+                raise StoreError(_sentence(self._root, error)) from error
+            raise LakeUnusable(
+                f"the tape folder {str(self._root)!r} cannot be written: {error.strerror}"
+            ) from error
+
+    def _leave(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def close(self) -> None:
+        with self._lock:
+            self._leave()
+
+    def __enter__(self) -> Tape:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _sentence(root: Path, error: OSError) -> str:
+    if error.errno in _FULL:
+        return f"the disk is full: what was heard could not be put on the tape {str(root)!r}"
+    return f"the tape {str(root)!r} cannot be written: {error.strerror or error}"
+
+
+def _write(file: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _make(folder: Path) -> None:
+    """Create ``folder`` and what lacks above it, each on the disk before its child."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+# ------------------------------------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True, slots=True)
+class TapedReply:
+    """The reply to a request as it was heard. ``received_at`` is microseconds UTC, ``body`` is decompressed."""
+
+    venue: str
+    feed: str
+    path: str
+    params: tuple[tuple[str, str], ...]
+    status: int
+    body: bytes
+    received_at: int
+
+
+OnTorn = Callable[[Path, Torn], None]
+
+
+def reply_record(
+    path: str, params: Sequence[tuple[str, str]], status: int, body: bytes, received_at: int
+) -> Record:
+    """The record of a reply, for :meth:`Tape.append`; :func:`replies` gives it back."""
+    said = {"path": path, "params": [list(pair) for pair in params], "status": status}
+    return Record(received_at, body, said)
+
+
+def replies(
+    root: Path,
+    venue: str | None = None,
+    feed: str | None = None,
+    date: str | None = None,
+    on_torn: OnTorn = lambda path, torn: None,
+) -> Iterator[TapedReply]:
+    """Every reply that is whole on the tapes in ``root``: of one venue, feed and UTC day, or of all.
+
+    File by file in the order of their first receive times, and as they were appended. ``on_torn`` is told what had to
+    be passed over: at the end of a file that is being written, or whose process died, half a block is nothing unusual.
+    """
+    for path, of_venue, of_feed in _files(root, venue, feed, date):
+        for found in _read(path):
+            if isinstance(found, Torn):
+                on_torn(path, found)
+            elif "path" in found.said:  # a frame has none
+                said = found.said
+                params = tuple((str(name), str(value)) for name, value in said["params"])
+                yield TapedReply(
+                    of_venue, of_feed, said["path"], params, said["status"], found.body, found.received_at
+                )
+
+
+def _files(
+    root: Path, venue: str | None, feed: str | None, date: str | None
+) -> Iterator[tuple[Path, str, str]]:
+    for of_venue, place in _folders(root, "venue", venue):
+        for of_feed, inner in _folders(place, "feed", feed):
+            for _, day in _folders(inner, "date", date):
+                for path in sorted(day.glob(f"*{_SUFFIX}")):
+                    yield path, of_venue, of_feed
+
+
+def _folders(folder: Path, level: str, only: str | None) -> list[tuple[str, Path]]:
+    found = sorted(path for path in folder.glob(f"{level}=*") if path.is_dir())
+    names = [(path.name.partition("=")[2], path) for path in found]
+    return [(name, path) for name, path in names if only in (None, name)]
+
+
+def _read(path: Path) -> Iterator[Record | Torn]:
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as tape:
+                    yield from decode(tape)
+    except OSError as error:
+        raise StoreError(f"the tape {str(path)!r} cannot be read: {error.strerror or error}") from error
+
+
+__all__ = [
+    "Record", "Tape", "TapedReply", "Torn", "decode", "encode", "replies", "reply_record",
+]  # fmt: skip
