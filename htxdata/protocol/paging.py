@@ -38,7 +38,8 @@ class Page:
     """What came: how many rows, the earliest and the latest instant among them, and where to go on.
 
     ``cursor`` is the venue's own token of the last row, ``total`` how many rows the venue says there are in all and
-    ``final`` whether it says that this is the last page.
+    ``final`` whether it says that this is the last page. ``until`` is the instant up to which a page of the newest rows
+    is complete, where that is known; what happened from then on may be missing from it.
     """
 
     count: int
@@ -47,6 +48,7 @@ class Page:
     cursor: str | None = None
     total: int | None = None
     final: bool = False
+    until: int | None = None
 
 
 Steps = Generator[Ask, Page, None]
@@ -205,6 +207,9 @@ class CursorWalk:
     least: int = 20
     """No venue cuts a page below so many rows (HTX's default size): a shorter one was all there is."""
 
+    believed: int = 0
+    """Windows of up to so many microseconds are known not to be too wide: an empty one is believed at once."""
+
     _backward: bool = field(default=False, init=False, repr=False)
 
     def steps(self) -> Steps:
@@ -214,6 +219,9 @@ class CursorWalk:
             page = page or (yield Ask(window, self.most))
             if page.count:
                 yield from self._follow(window, page, todo)
+                continue
+            if window.length <= self.believed:
+                self.answered.append(window)
                 continue
             # An empty page may mean "too wide": its halves must be empty as well.
             middle = window.start + window.length // 2
@@ -271,6 +279,44 @@ class CursorWalk:
         part = Window(start, end).intersect(window)
         if part:
             self.answered.append(part)
+
+
+@dataclass
+class SpanWalk:
+    """By row ids within one ``span`` (microseconds) after the other, oldest first: for endpoints that bear no wider
+    window.
+
+    Most spans of a quiet market are empty. Once a page has brought rows for a window of that width, an empty page of
+    such a window is believed; until then its halves are asked for, as `CursorWalk` does.
+    """
+
+    window: Window
+    most: int
+    span: int
+    answered: list[Window] = field(default_factory=list)
+    least: int = 10
+    """No venue cuts a page below so many rows: the smallest size that HTX documents as a default (htx-api 4.8)."""
+
+    proven: int = 0
+    """The width of the widest window that has brought rows; grows while the walk is driven."""
+
+    def steps(self) -> Steps:
+        for start in range(self.window.start, self.window.end, self.span):
+            part = Window(start, min(start + self.span, self.window.end))
+            # A silence at the start of a span is nothing unusual: `edge` asks for none of them by itself.
+            walk = CursorWalk(part, self.most, self.span, self.answered, self.least, self.proven)
+            steps = walk.steps()
+            ask = next(steps)
+            while True:
+                page = yield ask
+                if page.count and ask.cursor is None:
+                    if page.last < ask.window.start or page.first >= ask.window.end:
+                        raise _no_advance(ask, page, "no row lies in the window")
+                    self.proven = max(self.proven, ask.window.length)
+                try:
+                    ask = steps.send(page)
+                except StopIteration:
+                    break
 
 
 @dataclass
@@ -340,7 +386,10 @@ class PageWalk:
 
 @dataclass
 class LatestWalk:
-    """The newest rows and nothing else: what lies before them in the window stays unanswered."""
+    """The newest rows and nothing else: what lies before them in the window stays unanswered.
+
+    For rows that are due at every slot: a page that is not full was all the venue has.
+    """
 
     window: Window
     most: int
@@ -348,7 +397,32 @@ class LatestWalk:
 
     def steps(self) -> Steps:
         page = yield Ask(self.window, self.most)
-        if page.count < self.most:
-            self.answered.append(self.window)  # that was all the venue has
-        elif page.first < self.window.end:
-            self.answered.append(Window(max(page.first, self.window.start), self.window.end))
+        start = self.window.start if page.count < self.most else max(page.first, self.window.start)
+        end = self.window.end if page.until is None else min(page.until, self.window.end)
+        if start < end:
+            self.answered.append(Window(start, end))
+
+
+@dataclass
+class TailWalk:
+    """The newest rows of what follows no grid (trades): they prove the stretch between them and nothing else.
+
+    * The instant of the oldest row is not answered: the page may cut through the rows of one instant.
+    * The instant of the newest row is not answered either, unless the venue says that it had looked beyond it
+      (``Page.until``): more rows of that instant may have followed a moment later.
+    * A short page does not say that there was nothing before it: how far back the venue remembers is not known, and its
+      cap may be lower than we think. An empty page therefore proves nothing at all.
+    """
+
+    window: Window
+    most: int
+    answered: list[Window] = field(default_factory=list)
+
+    def steps(self) -> Steps:
+        page = yield Ask(self.window, self.most)
+        if not page.count:
+            return
+        end = page.last if page.until is None else max(page.last, page.until)
+        heard = Window(page.first + 1, end).intersect(self.window)
+        if heard:
+            self.answered.append(heard)

@@ -10,7 +10,7 @@ from htxdata.market import Listing, Series
 from htxdata.protocol.paging import Ask, Page
 from htxdata.protocol.wire import Fault, LimitHeaders, Reply, Request
 
-WalkKind = Literal["time", "cursor", "page", "latest"]
+WalkKind = Literal["time", "cursor", "page", "latest", "tail"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class Endpoint:
     """One way to ask a venue for one dataset over REST.
 
     ``rows`` is the most that one request may ask for. ``periods`` maps our periods to the venue's spelling; a period
-    that is not in it cannot be asked for here. ``horizon`` is how far back (microseconds) the venue serves it.
-    ``docs`` says where the facts come from, with the confidence mark of the reference.
+    that is not in it cannot be asked for here. ``horizon`` is how far back (microseconds) the venue serves it, ``span``
+    the longest window (microseconds) that one request may name. ``docs`` says where the facts come from, with the
+    confidence mark of the reference.
     """
 
     dataset: str
@@ -44,9 +45,26 @@ class Endpoint:
     docs: str
     periods: Mapping[str, str] | None = None
     horizon: int | None = None
+    span: int | None = None
 
     def serves(self, period: str | None) -> bool:
         return self.periods is None or period in self.periods
+
+
+@dataclass(frozen=True)
+class Poll:
+    """One way to ask a venue what is so now, for a dataset whose history it does not keep, or not as finely.
+
+    ``build`` asks for one symbol, and ``parse`` is told which; where ``whole`` is set, one answer tells of every
+    instrument, and both are given None. ``parse`` gives the dataset's columns and, beside them, ``symbol``.
+    """
+
+    dataset: str
+    path: str
+    build: Callable[[str | None], Request]
+    parse: Callable[[Reply, str | None], Parsed]
+    docs: str
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +114,15 @@ class Archive:
     last: str | None = None
     everyday: bool = True
     periods: Mapping[str, str] | None = None
+    spare: bool = False
+    """The rows of REST say more and reach as far back: the archive is asked only for what REST could not deliver."""
+
+    packed: Literal["zip", "tar.gz"] = "zip"
+    """What a file is packed in; ``read`` gets the content of the one file inside."""
+
+    sized: bool = False
+    """Sizes are contracts, and quantities ``Facts.contract_size`` of them: the size of that day must be known."""
+
     docs: str = ""
 
     def serves(self, period: str | None) -> bool:
@@ -147,11 +174,17 @@ class Venue:
     fold: Callable[[str], str] = field(default=lambda symbol: symbol)
     """The venue's spelling of a symbol that a person typed (upper or lower case)."""
 
+    polls: tuple[Poll, ...] = ()
+    """Those of one dataset in order of preference: the next is asked for what the one before did not tell."""
+
     def endpoints_for(self, dataset: str, period: str | None) -> tuple[Endpoint, ...]:
         return tuple(e for e in self.endpoints if e.dataset == dataset and e.serves(period))
 
     def archives_for(self, dataset: str, period: str | None) -> tuple[Archive, ...]:
         return tuple(a for a in self.archives if a.dataset == dataset and a.serves(period))
+
+    def polls_for(self, dataset: str) -> tuple[Poll, ...]:
+        return tuple(p for p in self.polls if p.dataset == dataset)
 
     def datasets(self) -> list[str]:
         """What can be backfilled here."""

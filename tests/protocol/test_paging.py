@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from htxdata.errors import WalkStuck
 from htxdata.market import grid_of
-from htxdata.protocol.paging import Ask, CursorWalk, LatestWalk, Page, PageWalk, TimeWalk, Walk
+from htxdata.protocol.paging import (
+    Ask,
+    CursorWalk,
+    LatestWalk,
+    Page,
+    PageWalk,
+    SpanWalk,
+    TailWalk,
+    TimeWalk,
+    Walk,
+)
 from htxdata.timeline import DAY, HOUR, MINUTE, Grid, Window, merge, subtract
 
 Server = Callable[[Ask], list[int]]
@@ -367,6 +377,118 @@ def test_the_usual_funding_walk_costs_its_pages_and_one() -> None:
     assert len(drive(days, by_cursor(truth, 100))[0]) == 2
 
 
+# ------------------------------------------------------------------------------------------------ by span
+
+moments = st.lists(st.integers(0, 40 * 3600), max_size=120, unique=True).map(
+    lambda seconds: [ORIGIN + s * 1_000_000 for s in sorted(seconds)]
+)
+
+
+@given(
+    truth=moments,
+    start=st.integers(-5 * 60, 42 * 60),
+    length=st.integers(1, 48 * 60),
+    span=st.sampled_from([HOUR, 2 * HOUR, 7 * HOUR]),
+    cap=st.integers(2, 40),
+    inclusive=st.booleans(),
+    backward=st.booleans(),
+    heeds_cursor=st.booleans(),
+)
+def test_a_walk_by_span_brings_every_row(
+    truth: list[int],
+    start: int,
+    length: int,
+    span: int,
+    cap: int,
+    inclusive: bool,
+    backward: bool,
+    heeds_cursor: bool,
+) -> None:
+    """No window is wider than the span, and still every row of the whole window comes and all of it is answered,
+    whichever way the endpoint walks, whether ``from`` is inclusive and whether it is heeded."""
+    window = Window(ORIGIN + start * MINUTE, ORIGIN + (start + length) * MINUTE)
+    walk = SpanWalk(window, 100, span, least=1)
+    answer = by_cursor(truth, cap, inclusive=inclusive, backward=backward, heeds_cursor=heeds_cursor)
+    asks, heard = drive(walk, answer)
+    assert_covers(walk, window, truth, heard)
+    assert all(window.start <= a.window.start < a.window.end <= window.end for a in asks)
+    assert all(a.window.length <= span for a in asks)
+    spans = math.ceil(window.length / span)
+    assert len(asks) <= 5 * spans + 5 * len(inside(truth, window)) / max(1, cap - inclusive)
+
+
+@given(truth=moments, data=st.data())
+def test_a_walk_by_span_that_ends_early_claims_only_what_it_heard(
+    truth: list[int], data: st.DataObject
+) -> None:
+    """Stopped after any page, everything that it calls answered has come."""
+    window = Window(ORIGIN, ORIGIN + 40 * HOUR)
+    walk = SpanWalk(window, 100, 2 * HOUR, least=1)
+    answer = by_cursor(truth, 7)
+    steps, heard = walk.steps(), set()
+    ask = next(steps)
+    for _ in range(data.draw(st.integers(0, 60))):
+        rows, page = answer(ask)
+        heard.update(rows)
+        try:
+            ask = steps.send(page)
+        except StopIteration:
+            break
+    steps.close()
+    assert {t for t in truth if any(w.start <= t < w.end for w in walk.answered)} <= heard
+
+
+def test_spans_are_asked_for_in_turn_and_followed_by_their_cursors() -> None:
+    """A full first page is followed, an empty span in between costs one request once a span of that width has brought
+    rows, and the last span is as short as what is left."""
+    walk = SpanWalk(Window(0, 5 * HOUR), 100, 2 * HOUR)
+    steps = walk.steps()
+    first = Window(0, 2 * HOUR)
+    assert next(steps) == Ask(first, 100)
+    assert steps.send(Page(3, HOUR, HOUR + 9, "3")) == Ask(first, 100, cursor="3")
+    assert steps.send(Page(0)) == Ask(Window(2 * HOUR, 4 * HOUR), 100)
+    assert merge(walk.answered) == [first]
+    assert steps.send(Page(0)) == Ask(Window(4 * HOUR, 5 * HOUR), 100)
+    assert merge(walk.answered) == [Window(0, 4 * HOUR)]
+    with pytest.raises(StopIteration):
+        steps.send(Page(0))
+    assert merge(walk.answered) == [Window(0, 5 * HOUR)]
+
+
+def test_an_empty_span_is_not_believed_before_one_of_its_width_brought_rows() -> None:
+    """Empty may mean "too wide": the halves are asked for, and a row in one of them proves no more than its width."""
+    walk = SpanWalk(Window(0, 4 * HOUR), 100, 2 * HOUR)
+    steps = walk.steps()
+    assert next(steps).window == Window(0, 2 * HOUR)
+    assert steps.send(Page(0)).window == Window(0, HOUR)
+    assert walk.answered == []
+    assert steps.send(Page(0)).window == Window(HOUR, 2 * HOUR)
+    assert steps.send(Page(1, HOUR + 5, HOUR + 5, "1")) == Ask(Window(HOUR, 2 * HOUR), 100, cursor="1")
+    assert steps.send(Page(0)).window == Window(2 * HOUR, 4 * HOUR)
+    assert steps.send(Page(0)).window == Window(2 * HOUR, 3 * HOUR)
+    steps.close()
+    assert walk.proven == HOUR
+    assert merge(walk.answered) == [Window(0, 2 * HOUR)]
+
+
+def test_a_month_without_a_row_costs_three_requests_a_span_and_one_of_rows_a_third() -> None:
+    """Thirty days of two hours: 360 spans; what is proven once holds for the rest."""
+    window = Window(ORIGIN, ORIGIN + 30 * DAY)
+    assert len(drive(SpanWalk(window, 100, 2 * HOUR), by_cursor([], 100))[0]) == 3 * 360
+    early = [ORIGIN + HOUR]
+    assert len(drive(SpanWalk(window, 100, 2 * HOUR), by_cursor(early, 100, inclusive=False))[0]) == 361
+
+
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_rows_of_another_time_are_not_believed(size: int) -> None:
+    """An endpoint that ignores its times sends the newest rows for every span: the walk says so and claims nothing."""
+    truth = [ORIGIN + s * MINUTE for s in range(2000, 2000 + size)]
+    walk = SpanWalk(Window(ORIGIN, ORIGIN + DAY), 100, 2 * HOUR)
+    with pytest.raises(WalkStuck, match="no row lies in the window"):
+        drive(walk, by_cursor(truth, 100, heeds_times=False))
+    assert walk.answered == []
+
+
 # ------------------------------------------------------------------------------------------------ by page
 
 
@@ -514,6 +636,109 @@ def test_the_newest_rows_answer_what_they_reach(count: int, start: int, length: 
         t for t in inside(truth, window) if t not in heard and not subtract([Window(t, t + 1)], walk.answered)
     ]
     assert [(ask.window, ask.rows) for ask in asks] == [(window, 20)]
+
+
+@given(count=st.integers(1, 30), reach=st.integers(-5, 40), length=st.integers(1, 60))
+def test_newest_rows_answer_no_further_than_they_say(count: int, reach: int, length: int) -> None:
+    """What the page is not complete for (``until``) is not answered, full page or not."""
+    truth = [ORIGIN + s * MINUTE for s in range(count)]
+    window = Window(ORIGIN, ORIGIN + length * MINUTE)
+    until = ORIGIN + reach * MINUTE
+    walk = LatestWalk(window, 20)
+    drive(walk, lambda ask: (truth[-20:], Page(len(truth[-20:]), truth[-20:][0], truth[-1], until=until)))
+    start = window.start if count < 20 else truth[-20]
+    assert merge(walk.answered) == merge([Window(start, min(window.end, until))])
+
+
+# --------------------------------------------------------------------------------------------------- tail
+
+trades = st.lists(st.integers(0, 400), max_size=150).map(lambda ms: [ORIGIN + m * 1000 for m in sorted(ms)])
+
+
+@given(
+    before=trades,
+    after=st.lists(st.integers(0, 50), max_size=30),
+    cap=st.integers(1, 40),
+    start=st.integers(-50, 450),
+    length=st.integers(1, 500),
+    ahead=st.integers(0, 60),
+    says=st.booleans(),
+)
+def test_a_tail_answers_exactly_what_it_proves(
+    before: list[int], after: list[int], cap: int, start: int, length: int, ahead: int, says: bool
+) -> None:
+    """However the page cuts the trades, and whatever trades follow it: none of what is answered is missing from the
+    page. All between the instant of its oldest and of its newest trade is answered, and on to where the venue says
+    that it had looked."""
+    window = Window(ORIGIN + start * 1000, ORIGIN + (start + length) * 1000)
+    page_rows = before[-cap:]
+    made = (before[-1] if before else ORIGIN) + ahead * 1000
+    # What is matched in the very instant of the answer may not be in it.
+    later = [made + m * 1000 for m in after]
+    walk = TailWalk(window, 2000)
+    page = (
+        Page(len(page_rows), page_rows[0], page_rows[-1], until=made if says else None)
+        if page_rows
+        else Page(0)
+    )
+    asks, _ = drive(walk, lambda ask: (page_rows, page))
+    assert asks == [Ask(window, 2000)]
+    cut = len(before) - len(page_rows)
+    unheard = (
+        before[:cut] + later
+    )  # trades, not instants: one of an instant may be on the page and another not
+    assert not [t for t in unheard if any(w.start <= t < w.end for w in walk.answered)]
+    end = (made if says else before[-1]) if page_rows else 0
+    expected = Window(page_rows[0] + 1, end).intersect(window) if page_rows else Window(0, 0)
+    assert merge(walk.answered) == merge([expected])
+
+
+def test_an_empty_tail_proves_nothing() -> None:
+    """How far back the venue remembers trades is not known: no trades, no claim, whatever its clock says."""
+    for page in (Page(0), Page(0, until=ORIGIN + DAY)):
+        walk = TailWalk(Window(ORIGIN, ORIGIN + DAY), 2000)
+        drive(walk, lambda ask, page=page: ([], page))
+        assert walk.answered == []
+
+
+def test_a_short_tail_says_nothing_of_what_was_before_it() -> None:
+    """Three trades of 2,000 that were asked for: only the stretch after the first of them is answered."""
+    window = Window(ORIGIN, ORIGIN + DAY)
+    walk = TailWalk(window, 2000)
+    drive(walk, lambda ask: ([], Page(3, ORIGIN + HOUR, ORIGIN + 2 * HOUR, until=ORIGIN + 3 * HOUR)))
+    assert walk.answered == [Window(ORIGIN + HOUR + 1, ORIGIN + 3 * HOUR)]
+
+
+def test_trades_of_one_instant_prove_no_stretch() -> None:
+    """A page of one millisecond may have left out others of it, before and after."""
+    walk = TailWalk(Window(ORIGIN, ORIGIN + DAY), 2000)
+    drive(walk, lambda ask: ([], Page(2000, ORIGIN + HOUR, ORIGIN + HOUR)))
+    assert walk.answered == []
+
+
+def test_a_clock_behind_its_own_trades_takes_nothing_back() -> None:
+    """Where the answer's time is earlier than its newest trade, the trades say how far it speaks."""
+    walk = TailWalk(Window(ORIGIN, ORIGIN + DAY), 2000)
+    drive(walk, lambda ask: ([], Page(5, ORIGIN, ORIGIN + HOUR, until=ORIGIN + MINUTE)))
+    assert walk.answered == [Window(ORIGIN + 1, ORIGIN + HOUR)]
+
+
+@given(truth=trades, polls=st.lists(st.integers(1, 90), min_size=1, max_size=8))
+def test_polls_of_a_tail_join_where_pages_overlap(truth: list[int], polls: list[int]) -> None:
+    """The newest trades, asked for again and again: every trade in what is answered altogether came."""
+    numbers = dict(enumerate(truth))
+    answered: list[Window] = []
+    kept: set[int] = set()
+    now = ORIGIN
+    for wait in polls:
+        now += wait * 1000
+        rows = [n for n, t in numbers.items() if t < now][-25:]
+        walk = TailWalk(Window(ORIGIN, now), 25)
+        page = Page(len(rows), numbers[rows[0]], numbers[rows[-1]], until=now) if rows else Page(0)
+        drive(walk, lambda ask, page=page: ([], page))
+        answered += walk.answered
+        kept |= {n for n in rows if any(w.start <= numbers[n] < w.end for w in walk.answered)}
+    assert kept == {n for n, t in numbers.items() if any(w.start <= t < w.end for w in merge(answered))}
 
 
 def test_repeated_rows_prove_no_wider_window() -> None:

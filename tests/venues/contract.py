@@ -19,7 +19,7 @@ from htxdata.protocol.paging import Ask
 from htxdata.protocol.wire import FaultKind, Reply, Request
 from htxdata.schema import DATASETS, dataset
 from htxdata.schema.arrow import conform
-from htxdata.timeline import DAY, Window
+from htxdata.timeline import DAY, Window, from_datetime
 from htxdata.venues import Venue, venue
 from htxdata.venues.terms import Endpoint, Parsed
 
@@ -135,6 +135,7 @@ class VenueContract:
             assert endpoint.dataset in {entry.name for entry in DATASETS if entry.stored}
             assert dataset(endpoint.dataset).has_period == (endpoint.periods is not None)
             assert endpoint.horizon is None or endpoint.horizon > DAY
+            assert endpoint.span is None or (endpoint.span > 0 and endpoint.walk == "cursor")
             assert endpoint.path.startswith("/")
 
     def test_what_is_stored_of_an_endpoint_has_a_speech_here(self) -> None:
@@ -163,7 +164,7 @@ class VenueContract:
         """An endpoint with times asks from the first instant of its half-open window to its last,
         and not for the next."""
         for endpoint, series, _ in self.cases():
-            if endpoint.walk in ("page", "latest"):
+            if endpoint.walk in ("page", "latest", "tail"):
                 continue
             times = sorted(
                 int(v)
@@ -245,7 +246,7 @@ class VenueContract:
             assert conformed(upside, endpoint.dataset) == {
                 key: values[::-1] for key, values in rows[0].items()
             }
-            times = [int(t.timestamp()) * 1_000_000 for t in rows[0][dataset(endpoint.dataset).time_column]]
+            times = [from_datetime(t) for t in rows[0][dataset(endpoint.dataset).time_column]]
             assert (upside.page.first, upside.page.last) == (min(times), max(times))
             assert upside.page.count == len(speech.rows) == len(times)
 

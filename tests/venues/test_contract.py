@@ -38,6 +38,38 @@ def _list(series: Series, rows: list[dict[str, str]]) -> bytes:
     return f'{{"status":"ok","data":[{_text(rows)}],"ts":"1704067300000","full":1}}'.encode()
 
 
+def _groups(named_first: bool) -> Body:
+    """Trades as HTX sends them, each row a group of its own, which says its id and time before or after its trades."""
+
+    def wrap(series: Series, rows: list[dict[str, str]]) -> bytes:
+        ch = f'"ch":"market.{series.symbol}.trade.detail"'
+        own = '"id":136108764379,"ts":1704067200000'
+        groups = ",".join(
+            f'{{{own},"data":[{_text([row])}]}}' if named_first else f'{{"data":[{_text([row])}],{own}}}'
+            for row in rows
+        )
+        return f'{{{ch},"status":"ok","ts":1704067300000,"data":[{groups}]}}'.encode()
+
+    return wrap
+
+
+def _computed(topic: str) -> Body:
+    def wrap(series: Series, rows: list[dict[str, str]]) -> bytes:
+        ch = f'"ch":"market.{series.symbol}.{topic}.{series.period}"'
+        return f'{{{ch},"data":[{_text(rows)}],"ts":1704067300000}}'.encode()
+
+    return wrap
+
+
+def _ticks(series: Series, rows: list[dict[str, str]]) -> bytes:
+    data = f'"symbol":"BTC","tick":[{_text(rows)}],"contract_code":"{series.symbol}"'
+    return f'{{"status":"ok","data":{{{data}}},"ts":1704067300000}}'.encode()
+
+
+def _three(series: Series, rows: list[dict[str, str]]) -> bytes:
+    return f'{{"code":200,"msg":"","data":[{_text(rows)}],"ts":1704067300000}}'.encode()
+
+
 _PRICES = {"open": "42283.58", "close": "42298.6", "low": "4.226E+4", "high": "42310.0"}
 _SPOT_ROWS = [
     {"id": "1704067260", **_PRICES, "amount": "3.946281917950917", "vol": "193489.67275732", "count": "196"},
@@ -98,9 +130,130 @@ _FUNDING_1 = [
     for row in _FUNDING
 ]
 
+_SPOT_TRADES = [
+    {
+        "id": "136108764379348400430265987",
+        "ts": "1704067260123",
+        "trade-id": "102517381182",
+        "amount": "1.24E-4",
+        "price": "42283.58",
+        "direction": '"buy"',
+    },
+    {
+        "id": "136108763320348400439066863",
+        "ts": "1704067200000",
+        "trade-id": "102517381181",
+        "amount": "0.010411000000000000",
+        "price": "42283.5",
+        "direction": '"sell"',
+    },
+]
+_LINEAR_TRADES = [
+    {
+        "amount": "2",
+        "direction": '"sell"',
+        "id": "1000219512747480000",
+        "price": "42283.5",
+        "ts": "1704067200000",
+        "quantity": "0.002",
+        "trade_turnover": "84.567",
+    },
+    {
+        "amount": "1E+2",
+        "direction": '"buy"',
+        "id": "1000219512747480001",
+        "price": "42283.6",
+        "ts": "1704067260123",
+        "quantity": "0.1",
+        "trade_turnover": "4228.36",
+    },
+]
+_OTHER_MARKET = (_FOREIGN[0], _FOREIGN[2], _FOREIGN[3], lambda body: body.replace(b".trade.", b".kline."))
+
+
+def _price(topic: str) -> Speech:
+    rows = [
+        {"amount": '"0"', "close": '"42298.6"', "count": '"0"', "high": '"42310.0"', "id": "1704067200",
+         "low": '"4.226E+4"', "open": '"42283.58"', "trade_turnover": '"0"', "vol": '"0"'},
+        {"amount": '"0"', "close": '"-0.0000079166666666"', "count": '"0"', "high": '"0.0001"',
+         "id": "1704067260", "low": '"-0.0001"', "open": '"0"', "trade_turnover": '"0"', "vol": '"0"'},
+    ]  # fmt: skip
+    foreign = (
+        _FOREIGN[0],
+        _FOREIGN[2],
+        _FOREIGN[3],
+        lambda body: body.replace(f".{topic}.".encode(), b".kline."),
+        lambda body: body.replace(f".{topic}.".encode(), f".{topic}.1".encode()),
+    )
+    return Speech(
+        "BTC-USDT", rows, _computed(topic), ("id", "open", "close", "low", "high"), "id", (), foreign
+    )
+
+
+_INTEREST = [
+    {"volume": "27112.0000", "amount_type": "1", "ts": "1704070800000", "value": "1321498.5264"},
+    {
+        "volume": "27104",
+        "amount_type": "1",
+        "ts": "1704067200000",
+        "value": "1316937.28320000000000000000000",
+    },
+]
+_LIQUIDATED = [
+    {
+        "id": '"150153038758"',
+        "contract_code": '"BTC-USDT"',
+        "liquidation_time": '"1704067200000"',
+        "side": '"buy"',
+        "position_side": '"short"',
+        "volume": '"2"',
+        "amount": '"0.002"',
+        "bankrupt_price": '"42283.5"',
+        "trade_turnover": '"84.567"',
+    },
+    {
+        "id": '"150153038759"',
+        "contract_code": '"BTC-USDT"',
+        "liquidation_time": '"1704067260123"',
+        "side": '"sell"',
+        "position_side": '"long"',
+        "volume": '"479"',
+        "amount": '"0.479"',
+        "bankrupt_price": '"51441.7"',
+        "trade_turnover": '"24640.5743"',
+    },
+]
+_LIQUIDATED_3 = [
+    {
+        "query_id": row["id"].strip('"'),
+        "contract_code": row["contract_code"],
+        "symbol": '"BTC"',
+        "direction": row["side"],
+        "offset": '"close"',
+        "volume": row["volume"].strip('"') + ".000000000000000000",
+        "price": row["bankrupt_price"].strip('"'),
+        "created_at": row["liquidation_time"].strip('"'),
+        "amount": row["amount"].strip('"'),
+        "trade_turnover": row["trade_turnover"].strip('"'),
+    }
+    for row in _LIQUIDATED
+]
+
 TONGUES = {
     "htx-spot": Tongue(
-        {"/market/history/candles": _spot(), "/market/history/kline": _spot()},
+        {
+            "/market/history/candles": _spot(),
+            "/market/history/kline": _spot(),
+            "/market/history/trade": Speech(
+                "btcusdt",
+                _SPOT_TRADES,
+                _groups(True),
+                ("ts", "trade-id", "amount", "price"),
+                "ts",
+                ("amount", "price"),
+                _OTHER_MARKET,
+            ),
+        },
         Speech(
             "",
             [
@@ -146,6 +299,45 @@ TONGUES = {
             ),
             "/linear-swap-api/v1/swap_historical_funding_rate": Speech(
                 "BTC-USDT", _FUNDING_1, _one, ("funding_rate", "funding_time"), "funding_time", (), _CODE
+            ),
+            "/linear-swap-ex/market/history/trade": Speech(
+                "BTC-USDT",
+                _LINEAR_TRADES,
+                _groups(False),
+                ("ts", "id", "amount", "price", "quantity"),
+                "ts",
+                ("amount", "price", "quantity", "trade_turnover"),
+                _OTHER_MARKET,
+            ),
+            "/index/market/history/linear_swap_mark_price_kline": _price("mark_price"),
+            "/index/market/history/linear_swap_premium_index_kline": _price("premium_index"),
+            "/index/market/history/linear_swap_estimated_rate_kline": _price("estimated_rate"),
+            "/linear-swap-api/v1/swap_his_open_interest": Speech(
+                "BTC-USDT",
+                _INTEREST,
+                _ticks,
+                ("volume", "amount_type", "ts"),
+                "ts",
+                ("volume", "value"),
+                (*_CODE, lambda body: body.replace(b'"amount_type":1', b'"amount_type":2', 1)),
+            ),
+            "/v5/market/liquidation_orders": Speech(
+                "BTC-USDT",
+                _LIQUIDATED,
+                _five,
+                ("id", "liquidation_time", "volume", "amount", "bankrupt_price", "trade_turnover"),
+                "liquidation_time",
+                ("id", "volume", "amount", "bankrupt_price", "trade_turnover"),
+                _CODE,
+            ),
+            "/linear-swap-api/v3/swap_liquidation_orders": Speech(
+                "BTC-USDT",
+                _LIQUIDATED_3,
+                _three,
+                ("query_id", "created_at", "volume", "amount", "price", "trade_turnover"),
+                "created_at",
+                ("query_id", "volume", "amount", "price", "trade_turnover"),
+                _CODE,
             ),
         },
         Speech(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, DecimalException
 from typing import Any
@@ -30,21 +31,31 @@ LINEAR_CANDLE: Mapping[str, str] = {
     "id": "open_time", "open": "open", "high": "high", "low": "low", "close": "close",
     "amount": "volume", "trade_turnover": "quote_volume", "vol": "contracts", "count": "trade_count",
 }  # fmt: skip
+PRICE_CANDLE: Mapping[str, str] = {
+    # htx-api 4.4 [A]: candles of what is computed, not traded. amount, vol, count and trade_turnover are always "0".
+    "id": "open_time", "open": "open", "high": "high", "low": "low", "close": "close",
+}  # fmt: skip
 _OPTIONAL = frozenset({"trade_turnover"})
 # Kline rows carry `mrid` on the socket and nothing else is documented over REST; unknown members are not data of ours
 # and do not make a reply wrong, a missing or ill-typed one does.
 _INTEGERS = frozenset({"id", "count"})
 
 
-def kline_parser(names: Mapping[str, str]) -> Callable[[Reply, Series], Parsed]:
-    """The parser of candles whose members are called ``names`` (venue's name to ours)."""
+def kline_parser(names: Mapping[str, str], topic: str = "kline") -> Callable[[Reply, Series], Parsed]:
+    """The parser of candles whose members are called ``names`` (venue's name to ours).
+
+    ``topic`` is what the answer calls them: ``market.BTC-USDT.kline.1min``.
+    """
 
     def parse(reply: Reply, series: Series) -> Parsed:
         answer = wire.open_answer(reply.body)
-        _check_echo(answer.said.get("ch"), series, reply)
+        spelled = dict(reply.request.params).get("period", "")
+        check_echo(answer.said.get("ch"), f"market.{series.symbol}.{topic}.{spelled}")
         if answer.end - answer.start < _SHORTEST and not answer.rows.strip():
             return Parsed({name: [] for name in names.values()}, Page(0))
         fast = wire.fast_rows(answer, _INTEGERS, names)
+        if fast is None and (bare := _unquoted(answer)) is not None:
+            fast = wire.fast_rows(bare, _INTEGERS, names)
         if fast is not None and all(n in fast[0] for n in names if n not in _OPTIONAL):
             columns = {ours: fast[0][theirs] for theirs, ours in names.items() if theirs in fast[0]}
             unfit = fast[1]
@@ -58,15 +69,36 @@ def kline_parser(names: Mapping[str, str]) -> Callable[[Reply, Series], Parsed]:
 _SHORTEST = 100  # bytes; shorter rows may be none but blanks
 
 
-def _check_echo(said: Any, series: Series, reply: Reply) -> None:
+def check_echo(said: Any, expected: str) -> None:
     """An unknown query parameter is ignored in silence and gives 1min data: believe only an answer that says what it
     is (htx-api 1.3 [B])."""
     if said is None:
         return  # not every documented sample has it
-    spelled = dict(reply.request.params).get("period", "")
-    expected = f"market.{series.symbol}.kline.{spelled}"
     if not isinstance(said, str) or said.lower() != expected.lower():
         raise BadReply(f"asked for {expected}, the answer says it is {said!r:.80}")
+
+
+_NUMBER = b"0123456789.+-E"
+_MEMBER = rb'"[a-z_]+":(?:[0-9.+\-E]+|"[0-9.+\-E]+")'
+_TEXT_ROW = re.compile(rb"\{(?:%b,)*%b\}" % (_MEMBER, _MEMBER))
+
+
+def _unquoted(answer: wire.Answer) -> wire.Answer | None:
+    """The same rows with their numbers no longer in quotes; ``None`` where the rows are not all spelled alike.
+
+    All rows are quoted like the first one, in pairs: without the characters of numbers they are the same, byte for
+    byte. What then remains without the quotes beside colon, comma and brace, `fast_rows` proves to be bare rows.
+    """
+    rows = answer.rows
+    first = rows[: rows.find(b"}") + 1]
+    if not _TEXT_ROW.fullmatch(first):
+        return None
+    one, skeleton = first.translate(None, _NUMBER), rows.translate(None, _NUMBER)
+    count, rest = divmod(len(skeleton) + 1, len(one) + 1)
+    if rest or skeleton != (one + b",") * (count - 1) + one:
+        return None
+    bare = rows.replace(b':"', b":").replace(b'",', b",").replace(b'"}', b"}")
+    return wire.Answer(answer.said, b"[" + bare + b"]", 1, len(bare) + 1)
 
 
 def _slow_candles(rows: list[dict[str, Any]], names: Mapping[str, str]) -> tuple[dict[str, Any], Any]:
