@@ -36,7 +36,13 @@ _MESSAGES = {
     "PreconditionFailed": "At least one of the pre-conditions you specified did not hold",
     "InvalidRange": "The requested range is not satisfiable",
 }
-_TYPES = {"zip": "application/zip", "txt": "text/plain", "css": "text/css", "js": "application/javascript"}
+_TYPES = {
+    "zip": "application/zip",
+    "gz": "application/gzip",
+    "txt": "text/plain",
+    "css": "text/css",
+    "js": "application/javascript",
+}
 
 
 class Sent(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .archive_names import CURRENT, FUNDING, LEGACY, TRADES, Series, day_of, day_start
+from .archive_names import BOOKS, CURRENT, FUNDING, LEGACY, TRADES, Series, day_of, day_start
 from .instruments import LINEAR, SPOT, Instrument, instant
 from .noise import Ints, fractions, key_of
 from .periods import DAY, HOUR, MINUTE
@@ -22,6 +22,8 @@ FIRST_OF_CURRENT = day_of("2026-02-01")
 LAST_OF_LEGACY = day_of("2026-08-04")
 FIRST_SPOT_TRADES = day_of("2020-06-01")
 """Spot trades of the old tree begin here, whatever was listed before (9.2, measured)."""
+FIRST_OF_BOOKS = day_of("2026-05-28")
+"""Order books begin here (9.3)."""
 HEADERS_FROM = day_of("2026-03-15")
 """From here on files of the old tree have a header (9.2: some day between 2026-03-01 and 2026-04-01)."""
 _HOLES = day_of("2026-02-01"), day_of("2026-07-01")
@@ -65,6 +67,8 @@ class Days:
             there = days >= FIRST_OF_CURRENT
         else:
             there = (days <= LAST_OF_LEGACY) & ~self._holes(series, days)
+        if series.dataset == BOOKS:
+            return there & (days >= FIRST_OF_BOOKS) & (_overlap(one.sessions(), days) > 0)
         if series.dataset == TRADES:
             if series.tree == LEGACY and one.venue == SPOT:
                 there &= days >= FIRST_SPOT_TRADES

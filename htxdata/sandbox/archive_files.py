@@ -56,7 +56,7 @@ def _whole(column: Any) -> list[bytes]:
     return text[1:-1].split(b",") if len(column) else []
 
 
-def _plain(column: Floats, decimals: int) -> list[bytes]:
+def plain_texts(column: Floats, decimals: int) -> list[bytes]:
     """Without exponents and without trailing zeros. The values are multiples of 10**-decimals."""
     tokens = _whole(column)
     if not tokens:
@@ -108,7 +108,7 @@ def _prices(series: Series, rows: Columns, names: Sequence[str]) -> list[list[by
     # Old spot candles are printed as Java does (9.2), everything else is plain.
     java = series.tree == LEGACY and series.dataset == KLINES and one.venue == SPOT
     decimals = one.price_decimals + (series.dataset in (MARK, INDEX))
-    return [(_java if java else _plain)(rows[name], decimals) for name in names]
+    return [(_java if java else plain_texts)(rows[name], decimals) for name in names]
 
 
 def _sides(rows: Columns, upper: bool) -> list[bytes]:
@@ -120,9 +120,9 @@ def _sides(rows: Columns, upper: bool) -> list[bytes]:
 def _legacy(series: Series, rows: Columns) -> list[list[bytes]]:
     one = series.one
     if series.dataset == TRADES:
-        ends = [_plain(rows["quantity"], one.quantity_decimals)]
+        ends = [plain_texts(rows["quantity"], one.quantity_decimals)]
         if one.venue == LINEAR:
-            ends = [_whole(rows["contracts"]), *ends, _plain(rows["quote_quantity"], one.quote_decimals)]
+            ends = [_whole(rows["contracts"]), *ends, plain_texts(rows["quote_quantity"], one.quote_decimals)]
         opening = [_whole(rows["trade_id"]), _whole(rows["trade_time"] // 1000)]
         return [*opening, *_prices(series, rows, ("price",)), *ends, _sides(rows, upper=False)]
     fields = [
@@ -133,7 +133,7 @@ def _legacy(series: Series, rows: Columns) -> list[list[bytes]]:
             _java(rows["quote_volume"], one.quote_decimals), _java(rows["volume"], one.quantity_decimals)
         ]  # fmt: skip
     elif series.dataset == KLINES:
-        fields += [_whole(rows["contracts"]), _plain(rows["volume"], one.quantity_decimals)]
+        fields += [_whole(rows["contracts"]), plain_texts(rows["volume"], one.quantity_decimals)]
     return fields
 
 
@@ -144,7 +144,7 @@ def _current(series: Series, rows: Columns, perp_size: str) -> list[list[bytes]]
         return [[series.name.encode()] * len(rates), rates, _whole(_late(one, rows["funding_time"]))]
     if dataset == TRADES:
         counted = one.venue == LINEAR and perp_size == "contracts"
-        size = _whole(rows["contracts"]) if counted else _plain(rows["quantity"], one.quantity_decimals)
+        size = _whole(rows["contracts"]) if counted else plain_texts(rows["quantity"], one.quantity_decimals)
         fields = [
             _whole(rows["trade_id"]),
             *_prices(series, rows, ("price",)),
@@ -155,7 +155,7 @@ def _current(series: Series, rows: Columns, perp_size: str) -> list[list[bytes]]
     fields = _prices(series, rows, ("open", "high", "low", "close"))
     if dataset == KLINES:
         base, quote = (
-            _plain(rows["volume"], one.quantity_decimals), _plain(rows["quote_volume"], one.quote_decimals)
+            plain_texts(rows["volume"], one.quantity_decimals), plain_texts(rows["quote_volume"], one.quote_decimals)
         )  # fmt: skip
         fields += [base, quote, quote] if one.venue == SPOT else [_whole(rows["contracts"]), base, quote]
     return [[series.name.encode()] * len(fields[0]), *fields, _whole(rows["open_time"] // 1_000_000)]

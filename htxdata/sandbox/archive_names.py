@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from .books import LEVELS
 from .instruments import INSTRUMENTS, LINEAR, SPOT, Instrument
 from .periods import DAY, HOUR
 
 LEGACY, CURRENT = "data", "historical_data"
 KLINES, TRADES, MARK, INDEX, FUNDING = "klines", "trades", "mark_klines", "index_klines", "funding_rates"
+BOOKS = "book_changes"
 
 _LEGACY_FOLDERS = {KLINES: "klines", TRADES: "trades", INDEX: "index-klines", MARK: "mark-price-klines"}
 _CURRENT_FOLDERS = {
@@ -69,9 +71,14 @@ class Series:
     folder: str  # ends with a slash
     stem: str  # of a file's name, up to the day
 
+    @property
+    def ending(self) -> str:
+        """What a file's name ends with, without the dot."""
+        return "tar.gz" if self.dataset == BOOKS else "zip"
+
     def key(self, day: int) -> str:
-        """The key of a day's zip."""
-        return f"{self.folder}{self.stem}{day_text(day)}.zip"
+        """The key of a day's zip, or whatever it is packed in."""
+        return f"{self.folder}{self.stem}{day_text(day)}.{self.ending}"
 
     def with_period(self, period: str) -> Series:
         """The series of another period of the same candles."""
@@ -83,7 +90,7 @@ class Series:
         base = f"{self.folder}{self.stem}{text}"
         if self.tree == LEGACY:
             return f"{base}.CHECKSUM", f"{base}.zip"
-        return f"{base}.zip", f"{base}.zip.CHECKSUM"
+        return f"{base}.{self.ending}", f"{base}.{self.ending}.CHECKSUM"
 
 
 @dataclass(frozen=True)
@@ -117,10 +124,11 @@ def _current_name(one: Instrument) -> str:
 
 
 def _datasets(one: Instrument, tree: str) -> tuple[str, ...]:
-    if one.venue == SPOT:
-        return KLINES, TRADES
-    perpetual = tree == CURRENT and one.delivery_at is None
-    return (KLINES, TRADES, INDEX, MARK, FUNDING) if perpetual else (KLINES, TRADES, INDEX, MARK)
+    prices = () if one.venue == SPOT else (INDEX, MARK)
+    if tree == LEGACY:
+        return (KLINES, TRADES, *prices)
+    fundings = () if one.venue == SPOT or one.delivery_at is not None else (FUNDING,)
+    return (KLINES, TRADES, *prices, *fundings, BOOKS)
 
 
 def _legacy(one: Instrument) -> Iterator[Series]:
@@ -137,6 +145,11 @@ def _legacy(one: Instrument) -> Iterator[Series]:
 def _current(one: Instrument) -> Iterator[Series]:
     name, market = _current_name(one), "spot" if one.venue == SPOT else "futures"
     for dataset in _datasets(one, CURRENT):
+        if dataset == BOOKS:
+            depth = LEVELS[one.venue]
+            folder = f"{CURRENT}/{market}/daily/orderbook/lv{depth}/{name}/"
+            yield Series(CURRENT, dataset, one, name, None, folder, f"{name}-l2orderbook-{depth}lv-")
+            continue
         folder = f"{CURRENT}/{market}/daily/{_CURRENT_FOLDERS[dataset]}/{name}/"
         stem = f"{name}-{_CURRENT_STEMS[dataset]}-"
         if dataset in (TRADES, FUNDING):
@@ -164,10 +177,10 @@ def file_of(key: str) -> File | None:
     if series is None or not name.startswith(series.stem):
         return None
     text, dot, ending = name[len(series.stem) :].partition(".")
-    if ending not in ("zip", "CHECKSUM" if series.tree == LEGACY else "zip.CHECKSUM") or not dot:
+    if ending not in (series.ending, "CHECKSUM" if series.tree == LEGACY else f"{series.ending}.CHECKSUM") or not dot:
         return None
     try:
         day = day_of(text)
     except ValueError:
         return None
-    return File(series, day, ending != "zip", series.key(day))
+    return File(series, day, ending != series.ending, series.key(day))

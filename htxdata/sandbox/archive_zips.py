@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .archive_books import Books
 from .archive_days import FIRST_OF_CURRENT, Days
 from .archive_files import PERP_SIZES, csv_of, overhead, squeezed, zipped
-from .archive_names import FUNDING, KLINES, LEGACY, TRADES, File, Series, day_start
+from .archive_names import BOOKS, FUNDING, KLINES, LEGACY, TRADES, File, Series, day_start
 from .archive_rows import ArchiveRows, earlier
 from .bars import Columns
 from .market import Market
@@ -84,14 +85,19 @@ class Zips:
         self._rows = ArchiveRows(market, options.repeated_ids)
         self._bodies, self._sums = Bodies(options.cache_bytes), Recent(50_000)
         self._measured = Recent(4096)
+        self._books = Books(market, days)
 
     def rows(self, file: File) -> Columns:
         """What a file says in the end."""
+        if file.series.dataset == BOOKS:
+            return self._books.rows(file)
         return self._rows.of(file.series, file.day)
 
     def size(self, file: File) -> int:
         """How many bytes the zip has, without making it."""
         series, name = file.series, file.csv_name
+        if series.dataset == BOOKS:
+            return self._books.size(file)
         if series.dataset == FUNDING:
             start = day_start(file.day)
             times = self._market.funding_times(series.one.venue, series.one.symbol)
@@ -113,6 +119,10 @@ class Zips:
         found = self.kept(file, stale)
         if found is not None:
             return found
+        if file.series.dataset == BOOKS:
+            body = self._books.body(file, None if stale is None else stale[1])
+            self._bodies.put((file.zip_key, stale is not None), body)
+            return body
         rows = self.rows(file)
         if stale is not None:
             rows = earlier(rows, *stale)

@@ -30,7 +30,7 @@ ROW_KINDS = ("empty", "duplicate", "reorder", "missing", "revise")
 FILE_KINDS = ("missing_day", "late_file", "replaced_file")
 """A file of the archive is not there, not there yet, or has other content at first. Decided once for each file."""
 TRANSIT_KINDS = ("wrong_checksum", "corrupt_file")
-"""One answer of the archive has a wrong checksum, or a zip of the right length with wrong bytes."""
+"""One answer of the archive has a wrong checksum, or a zip or tar.gz of the right length with wrong bytes."""
 KINDS: dict[str, str] = {
     **dict.fromkeys((*ANSWER_KINDS, *BODY_KINDS, *ROW_KINDS), "rest"),
     **dict.fromkeys(
@@ -41,10 +41,10 @@ KINDS: dict[str, str] = {
 }
 """kind -> what it applies to. Kinds of websocket and archive are accepted and never fire on REST."""
 
-_ON_ARCHIVE = {
+_ON_ARCHIVE: dict[str, str | tuple[str, ...]] = {
     **dict.fromkeys(("throttle", "ban", "error", "stall", "drop", "cut"), ""),
     "wrong_checksum": ".CHECKSUM",
-    "corrupt_file": ".zip",
+    "corrupt_file": (".zip", ".tar.gz"),
 }
 """What is decided for a request to the archive -> how the path must end."""
 

@@ -130,7 +130,7 @@ def test_folders_are_common_prefixes(client: ArchiveClient) -> None:
     assert walk("data/trades/spot/") == (["data/trades/spot/daily/"], ["data/trades/spot/remark.txt"])
     assert walk("test/") == ([], ["test/", "test/BTC-USDT-1min-2021-05-18.zip"])
     daily = "historical_data/futures/daily/"
-    names = ("funding-rates", "index-klines", "klines", "mark-klines", "trades")
+    names = ("funding-rates", "index-klines", "klines", "mark-klines", "orderbook", "trades")
     assert walk(daily) == ([f"{daily}{name}/" for name in names], [])
     found, _ = walk(f"{daily}trades/")
     assert [name.removeprefix(f"{daily}trades/") for name in found] == [
