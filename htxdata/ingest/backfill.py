@@ -65,6 +65,12 @@ class Outcome:
     unsettled: tuple[Window, ...] = ()
     unreachable: bool = False
     unknown_symbol: str = ""
+    withheld: tuple[Missing, ...] = ()
+    """What the archive has, or may yet have, and did not deliver: nobody may call it unobtainable."""
+
+    partitions: int = 1
+    differences: int = 0
+    """Values (or rows) of a day that the archive's two trees say differently; ``source_differences`` has them."""
 
 
 @dataclass
@@ -117,12 +123,16 @@ class _Fill:
             todo = merge(rest)
             if not todo:
                 return
-            if endpoint.walk == "latest":
+            if endpoint.walk in ("latest", "tail"):
                 reasons.append(f"{endpoint.path} serves the newest {endpoint.rows} rows only")
         # `missing`, not `unobtainable`: that an undocumented endpoint is gone today says nothing of the data, and what
         # is unobtainable is never asked for again. Where a depth is documented (`Endpoint.horizon`) or the venue
         # proves it itself (`doubt`), the verdict is the harder one.
-        self._miss(todo, "; ".join(dict.fromkeys(reasons)) or "the venue left it out")
+        otherwise = "the venue left it out" if reasons or self._served() else "only the archive has it, and not yet"
+        self._miss(todo, "; ".join(dict.fromkeys(reasons)) or otherwise)
+
+    def _served(self) -> bool:
+        return bool(self.venue.endpoints_for(self.dataset.name, self.job.series.period))
 
     def _miss(self, windows: Sequence[Window], why: object) -> None:
         self.missing.extend(Missing(window, str(why)) for window in merge(windows))

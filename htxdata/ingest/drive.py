@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from htxdata.errors import BadReply
 from htxdata.market import Series
-from htxdata.protocol.paging import Ask, CursorWalk, LatestWalk, PageWalk, TimeWalk, Walk
+from htxdata.protocol.paging import Ask, CursorWalk, LatestWalk, PageWalk, SpanWalk, TailWalk, TimeWalk, Walk
 from htxdata.protocol.wire import Reply, Request
 from htxdata.schema import Dataset
 from htxdata.schema.arrow import conform
@@ -40,10 +40,14 @@ def walk_for(endpoint: Endpoint, window: Window, grid: Grid | None, lead: int, p
         if grid is None:
             raise ValueError(f"{endpoint.path}: a walk by time needs a grid")
         return TimeWalk(window, grid, endpoint.rows, proven=proven)
+    if endpoint.walk == "cursor" and endpoint.span:
+        return SpanWalk(window, endpoint.rows, endpoint.span)
     if endpoint.walk == "cursor":
         return CursorWalk(window, endpoint.rows, lead)
     if endpoint.walk == "page":
         return PageWalk(window, endpoint.rows)
+    if endpoint.walk == "tail":
+        return TailWalk(window, endpoint.rows)
     return LatestWalk(window, endpoint.rows)
 
 

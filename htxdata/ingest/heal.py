@@ -11,18 +11,21 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from htxdata.ingest.revisions import DIFFERENCES
 from htxdata.market import Series
 from htxdata.store import disk
 from htxdata.store.partition import Store
 
 
 def heal_lake(store: Store, series: Iterable[Series]) -> int:
-    """Finish the unfinished commits of these series, and of their revisions; how many there were."""
+    """Finish the unfinished commits of these series, and of what was kept beside them; how many there were."""
     healed = 0
     for line in series:
         lines = [line]
         if line.dataset == "klines":
             lines.append(Series("kline_revisions", line.venue, line.symbol, line.period))
+        if line.dataset not in ("klines", "kline_revisions", DIFFERENCES):
+            lines.append(Series(DIFFERENCES, line.venue, line.symbol))
         for partition in (p for each in lines for p in store.partitions(each)):
             if _unfinished(store.folder(partition)):
                 store.commit(partition, None)
@@ -33,7 +36,7 @@ def heal_lake(store: Store, series: Iterable[Series]) -> int:
 def _unfinished(folder: str) -> bool:
     """An unfinished write, or a newest generation that is not yet what everybody reads."""
     try:
-        if any(name.endswith(".tmp") for name in os.listdir(folder)):
+        if any(name.endswith((".tmp", ".away")) for name in os.listdir(folder)):
             return True
         newest = disk.newest(folder)
         if newest is None or newest.number == 0:

@@ -1,21 +1,46 @@
-"""Missing spans to jobs with a source from the ladder. Pure: what is stored and what time it is are arguments."""
+"""Missing spans to jobs with a source from the ladder. Pure: what is stored and what time it is are arguments.
+
+The rungs: the bulk archive for whole days of the venue that it has published by now, REST for the rest. Where they meet
+is the opening of a venue's day, so there is neither overlap nor hole. What the archive turns out not to hold is planned
+a second time, without it (``archive=False``).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from htxdata.market import Listing, Series, grid_of
 from htxdata.schema import dataset as dataset_named
 from htxdata.store.footer import Span
-from htxdata.timeline import DAY, Grid, Window, cells, intersect, iso, merge, subtract
-from htxdata.venues.terms import Endpoint, Venue
+from htxdata.timeline import (
+    DAY,
+    HOUR,
+    Grid,
+    Window,
+    cells,
+    intersect,
+    iso,
+    label_of,
+    merge,
+    subtract,
+    window_of,
+)
+from htxdata.venues.terms import Archive, Endpoint, Venue
 
 KNOWN = ("present", "empty", "unobtainable")
 """Verdicts that make a span complete; ``missing`` and ``outage`` are asked for again (law 5)."""
 
-FUNDING_ROWS_PER_DAY = 3  # the classic 8 hours; only an estimate for `plan`
+PUBLISHED_AFTER = 12 * HOUR
+"""A day's file appears the next day, 12 to 36 hours after its end (htx-api 9.4): before that REST is asked at once."""
+
+RECHECK_DAYS, RECHECK_EVERY = 14, 7 * DAY
+"""HTX replaces files of recent days: those of the last 14 are compared with the listing once a week (htx-api 9.4)."""
+
+LONGEST_RUN = {"day": 16, "month": 366, "year": 1830}
+"""Days of one archive job, by the grain of its partitions. The files of a venue's day straddle two UTC days, and the
+partition at a job's end is committed twice; longer jobs do so less often, shorter ones keep more workers busy."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +66,12 @@ class Job:
     horizon: int | None = None
     """Before this instant (and shortly after it) the venue no longer serves the series."""
 
+    days: tuple[str, ...] = ()
+    """Of a job of the archive: the venue's days whose files are wanted. ``label`` then names all their partitions."""
+
+    size: int = 0
+    """Bytes to download, as far as can be told without asking."""
+
     @property
     def name(self) -> str:
         return f"{self.series} {self.label}"
@@ -62,6 +93,17 @@ class SeriesPlan:
     @property
     def rows(self) -> int:
         return sum(job.rows for job in self.jobs)
+
+    @property
+    def files(self) -> int:
+        return sum(len(job.days) for job in self.jobs)
+
+    @property
+    def size(self) -> int:
+        return sum(job.size for job in self.jobs)
+
+    def of(self, source: str) -> tuple[Job, ...]:
+        return tuple(job for job in self.jobs if job.source == source)
 
 
 def grid_for(series: Series, venue: Venue) -> Grid | None:
@@ -87,7 +129,13 @@ def to_ask(series: Series, window: Window, spans: Iterable[Span]) -> list[Window
     known = [
         Window(span.start, span.end)
         for span in spans
-        if span.verdict in KNOWN and (span.verdict == "unobtainable" or span.fetched_at >= span.end + recheck)
+        if span.verdict in KNOWN
+        # The archive's files are rechecked as files, by their ETags.
+        and (
+            span.verdict == "unobtainable"
+            or span.source == "archive"
+            or span.fetched_at >= span.end + recheck
+        )
     ]
     return subtract([window], known)
 
@@ -105,20 +153,42 @@ def plan_series(
     now: int,
     listing: Listing | None = None,
     born: int | None = None,
+    *,
+    archive: bool = False,
+    spare: bool = False,
+    stale: Collection[str] = (),
+    withheld: Sequence[Window] = (),
 ) -> SeriesPlan:
-    """The jobs that complete ``window`` of ``series``, one per partition, oldest first.
+    """The jobs that complete ``window`` of ``series``: those of the archive, then those of REST, oldest first.
 
-    ``born`` is when the venue's own candles show the series to begin, where that was looked up.
+    ``born`` is when the venue's own candles show the series to begin, where that was looked up. ``archive`` says
+    whether there is an archive to ask first; ``withheld`` is what it has and could not deliver: REST may have it, but
+    nobody may call it unobtainable. ``stale`` are days whose files are to be compared with the listing once more.
+    ``spare`` plans what REST could not deliver, from files that are asked for nothing else.
     """
     final = final_window(series, venue, window, now)
     wanted = to_ask(series, final, spans)
     endpoints = venue.endpoints_for(series.dataset, series.period)
-    if not wanted or not endpoints:
+    archives = tuple(
+        a for a in venue.archives_for(series.dataset, series.period) if archive and a.spare == spare
+    )
+    if not (wanted or stale) or not (endpoints or venue.archives_for(series.dataset, series.period)):
         return SeriesPlan(series, final)
     grid = grid_for(series, venue)
-    known, wanted = _known(wanted, endpoints, now, listing, born, grid)
-    horizon = now - endpoints[0].horizon if endpoints[0].horizon else None
-    jobs = []
+    known: list[Known] = []
+    if born is not None and wanted:
+        known, wanted = _before_birth(wanted, born, grid)
+    deep, wanted = _archived(wanted, archives, venue, now)
+    days = sorted({*(day for day, _ in deep), *(stale if archives else ())})
+    jobs = _archive_jobs(series, venue, days, deep, grid)
+    if spare:
+        return SeriesPlan(series, final, tuple(jobs))
+    if wanted and endpoints:
+        more, wanted = _beyond_horizon(wanted, endpoints, now, listing, grid)
+        known += [Known(tuple(left), m.verdict, m.why) for m in more if (left := subtract(m.windows, withheld))]
+    if endpoints and endpoints[0].walk == "latest":
+        wanted = _across_instants(wanted)
+    horizon = now - endpoints[0].horizon if endpoints and endpoints[0].horizon else None
     grain = dataset_named(series.dataset).grain(series.period)
     everything = merge([*wanted, *(w for entry in known for w in entry.windows)])
     if everything:
@@ -131,27 +201,37 @@ def plan_series(
                 if (part := intersect(entry.windows, [cell]))
             )
             if mine or said:
-                requests, rows = estimate(mine, endpoints[0], grid)
+                requests, rows = estimate(mine, endpoints[0], grid) if endpoints else (0, 0)
                 jobs.append(Job(series, label, tuple(mine), "rest", requests, rows, said, horizon))
     return SeriesPlan(series, final, tuple(jobs), tuple(entry.why for entry in known))
 
 
-def _known(
-    wanted: list[Window],
-    endpoints: Sequence[Endpoint],
-    now: int,
-    listing: Listing | None,
-    born: int | None,
-    grid: Grid | None,
+def _across_instants(wanted: Sequence[Window]) -> list[Window]:
+    """Joined over single instants that are known (of polls): one request brings what lies on both sides of them."""
+    out: list[Window] = []
+    for window in wanted:
+        if out and window.start - out[-1].end <= 1:
+            window = Window(out.pop().start, window.end)
+        out.append(window)
+    return out
+
+
+def _before_birth(
+    wanted: list[Window], born: int, grid: Grid | None
 ) -> tuple[list[Known], list[Window]]:
-    """Take out of ``wanted`` what needs no asking: before the first candle, and what the venue no longer serves."""
+    """Take out of ``wanted`` what lies before the first candle: it needs no asking."""
+    born = grid.floor(born) if grid else born  # the week that a month opens in began before it
+    before = intersect(wanted, [Window(wanted[0].start, max(born, wanted[0].start))])
+    if not before:
+        return [], wanted
+    return [Known(tuple(before), "empty", f"the venue's first candle opens {iso(born)}")], subtract(wanted, before)
+
+
+def _beyond_horizon(
+    wanted: list[Window], endpoints: Sequence[Endpoint], now: int, listing: Listing | None, grid: Grid | None
+) -> tuple[list[Known], list[Window]]:
+    """Take out of ``wanted`` what the venue no longer serves over REST."""
     known: list[Known] = []
-    if born is not None:
-        born = grid.floor(born) if grid else born  # the week that a month opens in began before it
-        before = intersect(wanted, [Window(wanted[0].start, max(born, wanted[0].start))])
-        if before:
-            known.append(Known(tuple(before), "empty", f"the venue's first candle opens {iso(born)}"))
-            wanted = subtract(wanted, before)
     horizons = [endpoint.horizon for endpoint in endpoints]
     if wanted and all(horizons):
         cut = now - max(h for h in horizons if h)
@@ -166,21 +246,94 @@ def _known(
                 known.append(Known(tuple(before), "empty", f"listed {iso(listed)}"))
                 old = subtract(old, before)
         if old:
-            years = max(h for h in horizons if h) // DAY
+            days = max(h for h in horizons if h) // DAY
             known.append(
-                Known(tuple(old), "unobtainable", f"the venue serves the last {years} days over REST")
+                Known(tuple(old), "unobtainable", f"the venue serves the last {days} days over REST")
             )
     return known, wanted
+
+
+# -------------------------------------------------------------------------------------------------- archive
+
+
+def day_window(day: str, venue: Venue) -> Window:
+    """The span of a venue's day by its name; HTX's opens at 16:00 UTC of the day before (htx-api 9.4)."""
+    start = window_of("day", day).start + venue.day_opens
+    return Window(start, start + DAY)
+
+
+def day_at(instant: int, venue: Venue) -> str:
+    """The name of the venue's day that holds ``instant``."""
+    return label_of("day", instant - venue.day_opens)
+
+
+def held_by(archives: Iterable[Archive], day: str) -> list[Archive]:
+    """The trees that may have a file of ``day``, in order of preference."""
+    return [a for a in archives if a.first <= day and (a.last is None or day <= a.last)]
+
+
+def _archived(
+    wanted: Sequence[Window], archives: Sequence[Archive], venue: Venue, now: int
+) -> tuple[list[tuple[str, Window]], list[Window]]:
+    """What of ``wanted`` lies in days that the archive has published by now, day by day, and what does not."""
+    deep: list[tuple[str, Window]] = []
+    for window in wanted if archives else ():
+        at = window.start
+        while at < window.end:
+            day = day_at(at, venue)
+            whole = day_window(day, venue)
+            if whole.end + PUBLISHED_AFTER <= now and held_by(archives, day):
+                deep.append((day, window.intersect(whole)))
+            at = whole.end
+    return deep, subtract(wanted, [part for _, part in deep])
+
+
+def _archive_jobs(
+    series: Series, venue: Venue, days: Sequence[str], deep: Sequence[tuple[str, Window]], grid: Grid | None
+) -> list[Job]:
+    """``days`` as runs of neighbours, none longer than ``LONGEST_RUN``."""
+    grain = dataset_named(series.dataset).grain(series.period)
+    runs: list[list[str]] = []
+    for day in days:
+        window = day_window(day, venue)
+        if runs and len(runs[-1]) < LONGEST_RUN[grain] and day_window(runs[-1][-1], venue).end == window.start:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    jobs = []
+    for run in runs:
+        span = Window(day_window(run[0], venue).start, day_window(run[-1], venue).end)
+        first, last = label_of(grain, span.start), label_of(grain, span.end - 1)
+        label = first if first == last else f"{first}…{last}"
+        inside = set(run)
+        windows = tuple(merge(part for day, part in deep if day in inside))
+        rows = sum(grid.count(w) for w in windows) if grid else len(run) * _ROWS_A_DAY.get(series.dataset, 0)
+        size = rows * _ZIPPED_ROW.get(series.dataset, 20) + len(run) * _BARE_ZIP
+        jobs.append(Job(series, label, windows, "archive", 2 * len(run), rows, days=tuple(run), size=size))
+    return jobs
+
+
+# Only estimates for `plan`, of a middling symbol.
+_ROWS_A_DAY = {
+    "trades": 20_000, "funding_rates": 3, "book_changes": 5_000_000, "open_interest": 24, "liquidations": 100,
+}  # fmt: skip
+_ZIPPED_ROW = {"trades": 18, "klines": 30, "book_changes": 15}  # bytes: the sandbox's files, the examples in htx-api 9
+_BARE_ZIP = 250  # bytes of a zip around nothing, and of its checksum
 
 
 def estimate(windows: Iterable[Window], endpoint: Endpoint, grid: Grid | None) -> tuple[int, int]:
     """Requests and rows that ``windows`` will take, as far as can be told without asking."""
     requests = rows = 0
     for window in windows:
-        expected = grid.count(window) if grid else math.ceil(window.length / DAY * FUNDING_ROWS_PER_DAY)
+        if endpoint.walk == "tail":  # so many rows at most, and no more than one request
+            requests, rows = requests + 1, rows + endpoint.rows
+            continue
+        expected = grid.count(window) if grid else math.ceil(window.length / DAY * _ROWS_A_DAY[endpoint.dataset])
         rows += expected
         if endpoint.walk == "latest":
             requests += 1
+        elif endpoint.span:
+            requests += max(math.ceil(window.length / endpoint.span), expected // endpoint.rows)
         elif endpoint.walk == "cursor":
             requests += expected // endpoint.rows + 2  # the page that brings nothing new ends the walk
         else:
@@ -198,6 +351,8 @@ __all__ = [
     "Job",
     "Known",
     "SeriesPlan",
+    "day_at",
+    "day_window",
     "estimate",
     "final_window",
     "grid_for",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,16 +10,34 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
-from htxdata.config import Keep, Settings
+from htxdata.config import POOLS, Keep, Settings
 from htxdata.errors import ConfigError, UsageError
 from htxdata.ingest.backfill import Missing, Outcome, fill
+from htxdata.ingest.deep import fill_deep
 from htxdata.ingest.heal import heal_lake, heal_tape
-from htxdata.ingest.plan import Job, SeriesPlan, final_window, leftover, plan_series, to_ask
+from htxdata.ingest.plan import (
+    PUBLISHED_AFTER,
+    RECHECK_DAYS,
+    RECHECK_EVERY,
+    Job,
+    SeriesPlan,
+    day_at,
+    day_window,
+    final_window,
+    held_by,
+    leftover,
+    plan_series,
+    to_ask,
+)
 from htxdata.ingest.session import Session, resolve
 from htxdata.market import Listing, Series
+from htxdata.protocol.paging import Ask
+from htxdata.schema import dataset as dataset_named
 from htxdata.store.footer import Span
-from htxdata.timeline import Window, intersect, iso, merge, parse_instant, subtract
+from htxdata.store.layout import partitions
+from htxdata.timeline import DAY, Window, intersect, iso, merge, parse_instant, subtract
 from htxdata.venues import venue as venue_named
 from htxdata.venues.terms import Venue
 
@@ -105,12 +124,18 @@ def keep_requests(settings: Settings) -> list[Request]:
     ]
 
 
+Rung = Literal["archive", "rest", "spare"]
+"""Where a plan begins on the ladder: with the archive, with what the archive left to REST, or with what REST left."""
+
+
 def make_plans(
-    requests: Iterable[Request], session: Session, *, ask: bool = True, now: int | None = None
-) -> list[SeriesPlan]:
+    requests: Iterable[Request], session: Session, *, ask: bool = True, now: int | None = None, rung: Rung = "archive",
+    done: Sequence[Outcome] = (),
+) -> list[SeriesPlan]:  # fmt: skip
     """What completing ``requests`` takes, series by series. First finishes what a run that died left of them.
 
-    ``ask=False`` sends nothing and touches nothing; the lake must then know the symbols that a glob means.
+    ``ask=False`` sends nothing and touches nothing; the lake must then know the symbols that a glob means. ``rung`` is
+    where to begin, ``done`` what came of the rungs before.
     """
     moment = time.time_ns() // 1000 if now is None else now
     checked = []
@@ -135,13 +160,48 @@ def make_plans(
             wanted[series, window] = _Wanted(series, venue, window, spans, (listed or {}).get(series.symbol))
     entries = list(wanted.values())
     births = _births(session, [entry for entry in entries if entry.begins_unknown(moment)]) if ask else {}
+    withheld: dict[Series, list[Window]] = {}
+    for outcome in done:
+        withheld.setdefault(outcome.series, []).extend(missing.window for missing in outcome.withheld)
     plans = []
     for entry in entries:
-        born = births.get((entry.venue.name, entry.series.symbol)) if entry.begins_unknown(moment) else None
+        series, venue = entry.series, entry.venue
+        born = births.get((venue.name, series.symbol)) if entry.begins_unknown(moment) else None
+        archive = rung != "rest" and session.has_archive(venue)
+        first = archive and rung == "archive"
         plans.append(
-            plan_series(entry.series, entry.venue, entry.window, entry.spans, moment, entry.listing, born)
-        )
+            plan_series(
+                series, venue, entry.window, entry.spans, moment, entry.listing, born, archive=archive,
+                spare=rung == "spare", stale=stale_days(session, series, venue, entry.window, moment) if first else (),
+                withheld=withheld.get(series, ()),
+            )
+        )  # fmt: skip
     return plans
+
+
+def stale_days(session: Session, series: Series, venue: Venue, window: Window, now: int) -> list[str]:
+    """The recent days of ``window`` whose files are to be looked at: those that may have been replaced since they were
+    last compared with the listing, and those that REST filled before there was a file to compare with."""
+    archives = [a for a in venue.archives_for(series.dataset, series.period) if not a.spare]
+    if not archives or not dataset_named(series.dataset).rereads:
+        return []
+    recent = Window(max(window.start, now - RECHECK_DAYS * DAY), window.end)
+    checked: dict[str, int] = {}
+    by_rest: set[str] = set()
+    for partition in partitions(series, recent) if recent else ():
+        for file in session.store.files(partition):
+            for archive in archives:
+                day = archive.day_of(series, file.key)
+                if day is not None and day_window(day, venue).intersect(recent):
+                    checked[day] = max(file.checked_at, checked.get(day, 0))
+        for span in session.store.spans(partition):
+            if (span.source, span.verdict) == ("rest", "present"):
+                part = Window(span.start, min(span.end, now - PUBLISHED_AFTER)).intersect(recent)
+                by_rest |= {day_at(at, venue) for at in (*range(part.start, part.end, DAY), part.end - 1) if part}
+    published = {
+        day for day in by_rest if held_by(archives, day) and day_window(day, venue).end + PUBLISHED_AFTER <= now
+    }
+    return sorted(day for day in {*checked, *published} if checked.get(day, 0) <= now - RECHECK_EVERY)
 
 
 @dataclass(frozen=True)
@@ -154,7 +214,10 @@ class _Wanted:
 
     def begins_unknown(self, now: int) -> bool:
         """Whether rows earlier than any that is stored are asked for, by windows that may all be empty."""
-        if self.venue.endpoints_for(self.series.dataset, self.series.period)[0].walk != "time":
+        endpoints = self.venue.endpoints_for(self.series.dataset, self.series.period)
+        if not (endpoints and endpoints[0].walk == "time") and not self.venue.archives_for(
+            self.series.dataset, self.series.period
+        ):
             return False
         first = min((span.start for span in self.spans if span.verdict == "present"), default=None)
         gaps = to_ask(self.series, final_window(self.series, self.venue, self.window, now), self.spans)
@@ -205,11 +268,38 @@ def stored_listings(session: Session, venue: str) -> dict[str, Listing] | None:
     return {symbol: Listing(symbol) for symbol in symbols} or None
 
 
-def workers_for(session: Session, plans: Sequence[SeriesPlan]) -> int:
-    """Threads that keep a budget busy at a round trip of up to half a second, and no more."""
-    rates = {venue_named(p.series.venue).host for p in plans}
-    most = max((session.settings.budgets[host] for host in rates), default=1)
+def budget_of(job: Job) -> str:
+    """The key of ``[budgets]`` that bounds a job's requests."""
+    venue = venue_named(job.series.venue)
+    if job.source == "archive":
+        return venue.archive_host or venue.host
+    pools = POOLS.get(venue.host, {})
+    endpoints = venue.endpoints_for(job.series.dataset, job.series.period)
+    if not pools or not endpoints:
+        return venue.host
+    pool = endpoints[0].build(job.series, Ask(Window(0, 1), endpoints[0].rows)).pool
+    return pools.get(pool, venue.host)
+
+
+def workers_for(session: Session, plans: Sequence[SeriesPlan], source: str) -> int:
+    """Threads that keep a budget busy at a round trip of up to half a second, and no more.
+
+    A job of the archive fetches ahead by itself; its rows are the processor's work, and days of trades at that take
+    200 MB of memory each.
+    """
+    if source == "archive":
+        cores = os.cpu_count() or 1
+        streamed = any(dataset_named(p.series.dataset).grain(p.series.period) == "day" for p in plans)
+        return max(2, min(8, cores)) if streamed else max(4, min(16, cores))
+    budgets = session.settings.budgets
+    jobs = jobs_of(plans, source)
+    rates = {min(budgets[budget_of(job)], budgets[venue_named(job.series.venue).host]) for job in jobs}
+    most = max(rates, default=1)
     return max(2, min(16, int(most * 0.5) + 1))
+
+
+def jobs_of(plans: Iterable[SeriesPlan], source: str) -> list[Job]:
+    return [job for plan in plans for job in plan.of(source)]
 
 
 def run_jobs(
@@ -262,6 +352,10 @@ def do_job(job: Job, session: Session, skip: bool = False) -> Outcome:
             unreachable=True,
         )
     venue = venue_named(job.series.venue)
+    if job.source == "archive":
+        return fill_deep(
+            job, venue=venue, store=session.store, shelf=session, tape=session.tape, stopped=session.stop.is_set
+        )
     get = partial(session.get, venue)
     return fill(job, venue=venue, store=session.store, get=get, tape=session.tape, proven=session.proven)
 
@@ -308,16 +402,49 @@ def explained(windows: Sequence[Window], said: Sequence[Missing], otherwise: str
     return sorted(joined, key=lambda missing: missing.window)
 
 
+def climb(
+    requests: Sequence[Request], session: Session, do: Callable[[list[Job], int], list[Outcome]],
+    on_plan: Callable[[list[SeriesPlan]], None] = lambda plans: None,
+) -> tuple[list[SeriesPlan], list[Outcome]]:  # fmt: skip
+    """The ladder, rung by rung: each is planned from what the one before left. ``do`` does jobs, so many at once."""
+    plans = make_plans(requests, session)
+    on_plan(plans)
+    outcomes = do(jobs_of(plans, "archive"), workers_for(session, plans, "archive"))
+    rest = make_plans(requests, session, rung="rest", done=outcomes) if outcomes else plans
+    jobs = jobs_of(rest, "rest")
+    if outcomes and jobs:
+        on_plan(rest)
+    outcomes = outcomes + do(jobs, workers_for(session, rest, "rest"))
+    poor = [request for request in requests if _has_spare(request) and _undelivered(request, outcomes)]
+    if poor:
+        spare = make_plans(poor, session, rung="spare")
+        if jobs := jobs_of(spare, "archive"):
+            on_plan(spare)
+            outcomes = outcomes + do(jobs, workers_for(session, spare, "archive"))
+    return plans, outcomes
+
+
+def _has_spare(request: Request) -> bool:
+    archives = venue_named(request.venue).archives
+    return any(archive.spare for archive in archives if archive.dataset == request.dataset)
+
+
+def _undelivered(request: Request, outcomes: Sequence[Outcome]) -> bool:
+    mine = (o for o in outcomes if (o.series.dataset, o.series.venue) == (request.dataset, request.venue))
+    return any(outcome.missing for outcome in mine)
+
+
 def backfill(
     requests: Sequence[Request], session: Session, on_plan: Callable[[list[SeriesPlan]], None] = lambda plans: None,
     on_outcome: OnOutcome = lambda outcome: None,
 ) -> Report:  # fmt: skip
     """Complete ``requests``: plan, fetch, commit, and account for what is left."""
     began = time.monotonic()
-    plans = make_plans(requests, session)
-    on_plan(plans)
-    jobs = [job for plan in plans for job in plan.jobs]
-    outcomes = run_jobs(jobs, session, on_outcome, workers_for(session, plans))
+
+    def do(jobs: list[Job], workers: int) -> list[Outcome]:
+        return run_jobs(jobs, session, on_outcome, workers)
+
+    plans, outcomes = climb(requests, session, do, on_plan)
     report = account(plans, outcomes, session)
     report.seconds = time.monotonic() - began
     return report

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
-from htxdata.config import Settings, local_lake, local_tape
+from htxdata.config import POOLS, Settings, local_lake, local_tape
 from htxdata.errors import (
     BadReply,
     Refused,
@@ -25,10 +27,11 @@ from htxdata.store.partition import Store
 from htxdata.store.quarantine import set_aside
 from htxdata.timeline import Window
 from htxdata.transport.budget import Budget
+from htxdata.transport.download import Downloads, Fetched
 from htxdata.transport.http import Client
 from htxdata.venues import VENUES
 from htxdata.venues import venue as venue_named
-from htxdata.venues.terms import Parsed, Venue
+from htxdata.venues.terms import Archive, Facts, Listed, Parsed, Venue
 
 Say = Callable[[str], None]
 
@@ -51,6 +54,9 @@ class Session:
         self._clients: dict[str, Client] = {}
         self._listings: dict[str, tuple[Parsed, int] | None] = {}
         self._births: dict[tuple[str, str], int | None] = {}
+        self._downloads: dict[str, Downloads] = {}
+        self._shelves: dict[tuple[str, str], dict[str, Listed] | None] = {}
+        self._contract_sizes: dict[str, dict[str, float | None]] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Session:
@@ -63,16 +69,23 @@ class Session:
         for client in self._clients.values():
             client.close()
         self._clients.clear()
+        for downloads in self._downloads.values():
+            downloads.close()
+        self._downloads.clear()
 
     def client(self, venue: Venue) -> Client:
         """The client of the venue's host; venues on one host share it, and its budget."""
         with self._lock:
             if venue.host not in self._clients:
                 base = self.settings.host(venue.host)
-                budget = Budget(base.partition("://")[2], self.settings.budgets[venue.host])
+                name, budgets = base.partition("://")[2], self.settings.budgets
+                pools = {
+                    pool: Budget(f"{name} {pool}", budgets[key]) for pool, key in POOLS.get(venue.host, {}).items()
+                }
                 self._clients[venue.host] = Client(
-                    base, budget, venue.judge, limit_headers=venue.limit_headers, stop=self.stop
-                )
+                    base, Budget(name, budgets[venue.host]), venue.judge, limit_headers=venue.limit_headers,
+                    pools=pools, stop=self.stop,
+                )  # fmt: skip
             return self._clients[venue.host]
 
     def get(self, venue: Venue, request: Request) -> Reply:
@@ -88,6 +101,70 @@ class Session:
             self.tape, venue.name, dataset, asked=f"{venue.name} {request}", body=body, received_at=received_at,
             reason=why,
         )  # fmt: skip
+
+    # ---------------------------------------------------------------------------------------------- archive
+
+    def has_archive(self, venue: Venue) -> bool:
+        """Whether there is an archive to ask: an empty address in ``[hosts]`` switches it off.
+
+        A sandbox on this machine and the real archive are two markets, and never mixed.
+        """
+        archive, rest = (self.settings.hosts.get(key or "") or "" for key in (venue.archive_host, venue.host))
+        return bool(venue.archives and venue.bucket and archive) and _is_local(archive) == _is_local(rest)
+
+    def downloads(self, venue: Venue) -> Downloads:
+        """The archive of the venue; venues of one archive share it, and its budget."""
+        host = venue.archive_host or ""
+        with self._lock:
+            if host not in self._downloads:
+                assert venue.bucket is not None
+                base = self.settings.host(host)
+                budget = Budget(base.partition("://")[2], self.settings.budgets[host])
+                spool = self.store.root / ".htxdata" / "spool"
+                self._downloads[host] = Downloads(base, budget, venue.bucket, spool, stop=self.stop)
+            return self._downloads[host]
+
+    def listed(
+        self, venue: Venue, archive: Archive, series: Series, days: tuple[str, ...]
+    ) -> dict[str, Listed] | None:
+        """The files of ``days`` that the archive lists, by day; None where it does not let itself be listed."""
+        # Names that differ in their date alone have a common beginning, and S3 lists by any beginning.
+        prefix = _beginning(archive.key(series, days[0]), archive.key(series, days[-1]))
+        key = (venue.archive_host or "", prefix)
+        if key not in self._shelves:
+            try:
+                entries = self.downloads(venue).list(prefix)
+                by_day = {day: e for e in entries if (day := archive.day_of(series, e.key)) is not None}
+                self._shelves[key] = by_day
+            except Refused as error:
+                self.say(f"{venue.name}: the archive's list of {prefix} was refused ({error}); its names are derived")
+                self._shelves[key] = None
+        return self._shelves[key]
+
+    def fetch(self, venue: Venue, key: str, known: Listed | None) -> Fetched:
+        """One file of the archive, verified. Raises ``VenueError``."""
+        if self.stop.is_set():
+            raise Unreachable(f"{venue.archive_host}: stopped before {key} was asked for")
+        return self.downloads(venue).fetch(key, known=known)
+
+    def release(self, venue: Venue, fetched: Fetched) -> None:
+        """The file is in the lake, or of no use: its copy in the spool can go."""
+        self.downloads(venue).release(fetched)
+
+    def facts(self, venue: Venue, series: Series, day: str) -> Facts:
+        """What the venue's list says of the instrument today; sizes of contracts are checked against the files."""
+        return Facts(self._sizes(venue).get(series.symbol))
+
+    def _sizes(self, venue: Venue) -> dict[str, float | None]:
+        with self._lock:
+            known = self._contract_sizes.get(venue.name)
+        if known is None:
+            answer = self.instruments(venue)
+            columns = answer[0].columns if answer else {"symbol": [], "contract_size": []}
+            known = dict(zip(columns["symbol"], columns["contract_size"], strict=True))
+            with self._lock:
+                self._contract_sizes[venue.name] = known
+        return known
 
     # ------------------------------------------------------------------------------------------ instruments
 
@@ -145,6 +222,16 @@ class Session:
         except VenueError:
             return None  # then the empty pages are asked for, one by one
         return page.first if 0 < page.count < endpoint.rows else None
+
+
+def _beginning(one: str, other: str) -> str:
+    """What both begin with."""
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return "".join(first for first, _ in same)
+
+
+def _is_local(base: str) -> bool:
+    return urlsplit(base).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 # -------------------------------------------------------------------------------------------------- symbols
@@ -218,7 +305,7 @@ def resolve(
 def match_periods(venue: Venue, dataset: str, periods: Sequence[str]) -> list[str | None]:
     from htxdata.market import PERIODS
 
-    served = [p for p in PERIODS if venue.endpoints_for(dataset, p)]
+    served = [p for p in PERIODS if venue.endpoints_for(dataset, p) or venue.archives_for(dataset, p)]
     if not periods:
         raise UsageError(f"--period is missing: {dataset} needs one or more of {', '.join(served)}")
     out: dict[str | None, None] = {}

@@ -1,126 +1,52 @@
-"""What has no history is looked at from time to time: the list of instruments, dated, with what left it kept."""
+"""What has no history is looked at from time to time: which datasets these are, and one door to all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from htxdata.errors import Incomplete
-from htxdata.ingest.session import Session, match_symbols
-from htxdata.market import Series
-from htxdata.schema import dataset as dataset_named
-from htxdata.schema.arrow import conform
-from htxdata.store.coverage import Asked
-from htxdata.store.layout import Partition
-from htxdata.timeline import DAY, Window, iso, label_of
+from htxdata.errors import UsageError
+from htxdata.ingest.session import Session
+from htxdata.ingest.snapshot_instruments import Snapshot, snapshot_instruments
+from htxdata.ingest.snapshot_polls import Polled, snapshot_polled
+from htxdata.venues import VENUES
 from htxdata.venues.terms import Venue
 
-CONFIRM_EVERY = DAY
-"""An unchanged description makes no new row; that it still held is noted once a day (a span in the footer)."""
-
-_SAME = ("base", "quote", "settle", "kind", "status", "contract_size", "tick_size", "lot_size", "listed_at",
-         "delivery_at")  # fmt: skip
+INSTRUMENTS = "instruments"
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """What one look at a venue's instruments found."""
-
-    venue: str
-    as_of: int
-    seen: int
-    new: int
-    changed: int
-    gone: int
+def looked_at() -> list[str]:
+    """The datasets that can be looked at."""
+    return [INSTRUMENTS, *dict.fromkeys(poll.dataset for venue in VENUES for poll in venue.polls)]
 
 
-def snapshot_instruments(session: Session, venue: Venue, symbols: Sequence[str] = ("*",)) -> Snapshot:
-    """Look at the venue's instruments and store what is new or changed; ``Incomplete`` where it gives no list."""
-    answer = session.instruments(venue)
-    if answer is None:
-        raise Incomplete(f"instruments of {venue.name}: the venue gave no usable list")
-    parsed, heard = answer
-    names: list[str] = list(parsed.columns["symbol"])
-    wanted = set(match_symbols(venue, symbols, names)) if tuple(symbols) != ("*",) else set(names)
-    stored = {
-        series.symbol: series for series in session.store.series(dataset="instruments", venue=venue.name)
-    }
-    counts = {"new": 0, "changed": 0, "gone": 0}
-    for at, symbol in enumerate(names):
-        if symbol in wanted:
-            row = {name: parsed.columns[name][at] for name in _SAME}
-            _note(session, Series("instruments", venue.name, symbol), row, heard, symbol in stored, counts)
-    if tuple(symbols) == ("*",):
-        for symbol in sorted(set(stored) - set(names)):
-            _gone(session, stored[symbol], heard, counts)
-    return Snapshot(venue.name, heard, len(wanted), **counts)
+def venues_of(dataset: str, names: Sequence[str] = ()) -> list[Venue]:
+    """The venues to look at for ``dataset``: those named, or all that have it. ``UsageError`` where one has it not."""
+    from htxdata.venues import venue as venue_named
+
+    if dataset not in looked_at():
+        raise UsageError(f"snapshot {dataset!r}: choose from {', '.join(looked_at())}")
+    have = [venue for venue in VENUES if dataset == INSTRUMENTS or venue.polls_for(dataset)]
+    for name in names:
+        if venue_named(name) not in have:
+            where = ", ".join(venue.name for venue in have)
+            raise UsageError(f"--venue {name!r}: {dataset} cannot be polled there: it can on {where}")
+    return [venue_named(name) for name in dict.fromkeys(names)] or have
 
 
-def _newest(session: Session, series: Series, year: int) -> tuple[dict[str, Any] | None, int]:
-    """The newest stored row of a symbol, and up to when it was confirmed."""
-    spans = session.store.coverage(series)
-    confirmed = max((span.end for span in spans), default=0)
-    for label in range(year, 2016, -1):
-        table = session.store.read(Partition(series.dataset, series.venue, series.symbol, None, str(label)))
-        if table is not None and len(table):
-            return table.slice(len(table) - 1, 1).to_pylist()[0], confirmed
-    return None, confirmed
+def snapshot(
+    session: Session, dataset: str, venue: Venue, symbols: Sequence[str] = ("*",)
+) -> Snapshot | Polled:
+    """Look at ``dataset`` of one venue and store what is seen. ``missing`` of the answer says what could not be had."""
+    if dataset == INSTRUMENTS:
+        return snapshot_instruments(session, venue, symbols)
+    return snapshot_polled(session, dataset, venue, symbols)
 
 
-def _note(
-    session: Session, series: Series, row: dict[str, Any], heard: int, stored: bool, counts: dict[str, int]
-) -> None:
-    last, confirmed = _newest(session, series, int(label_of("year", heard))) if stored else (None, 0)
-    before = None if last is None else {name: _plain(last[name]) for name in _SAME}
-    if before == row:
-        if heard - confirmed >= CONFIRM_EVERY:
-            _commit(session, series, None, Window(confirmed, heard), heard)
-        return
-    counts["new" if last is None else "changed"] += 1
-    row = dict(row)
-    if row["status"] == "delisted" and last is not None:
-        # Gone before we ever looked: when, nobody says. Gone since the last look: now is the best we know.
-        row["delisted_at"] = _plain(last["delisted_at"]) if last["status"] == "delisted" else heard
-    _commit(session, series, row, Window(confirmed or heard, heard + 1), heard)
-
-
-def _gone(session: Session, series: Series, heard: int, counts: dict[str, int]) -> None:
-    """A symbol that left the list keeps its history and gets a last row (HTX publishes no delisting time)."""
-    last, confirmed = _newest(session, series, int(label_of("year", heard)))
-    if last is None or last["status"] == "delisted":
-        return
-    counts["gone"] += 1
-    row = {name: _plain(last[name]) for name in _SAME}
-    row.update(status="delisted", delisted_at=heard)
-    _commit(session, series, row, Window(confirmed or heard, heard + 1), heard)
-
-
-def _plain(value: Any) -> Any:
-    from htxdata.timeline import from_datetime
-
-    return from_datetime(value) if hasattr(value, "tzinfo") else value
-
-
-def _commit(session: Session, series: Series, row: dict[str, Any] | None, window: Window, heard: int) -> None:
-    dataset = dataset_named("instruments")
-    from htxdata.store.layout import partitions
-
-    for partition in partitions(series, window):
-        table = None
-        if row is not None and partition.label == label_of("year", heard):
-            columns = {name: [value] for name, value in row.items() if value is not None}
-            table = conform(dataset, {**columns, "as_of": [heard], "source": "rest", "received_at": heard})
-        asked = Asked(window.intersect(partition.window), "rest", heard, "present")
-        session.store.commit(partition, table, [asked])
-
-
-def describe(snapshot: Snapshot) -> str:
+def describe(found: Snapshot | Polled) -> str:
     """One line for a person."""
-    return (
-        f"{snapshot.venue}: {snapshot.seen} instruments at {iso(snapshot.as_of)}: "
-        f"{snapshot.new} new, {snapshot.changed} changed, {snapshot.gone} gone"
-    )
+    return str(found)
 
 
-__all__ = ["Snapshot", "describe", "snapshot_instruments"]
+__all__ = [
+    "Polled", "Snapshot", "describe", "looked_at", "snapshot", "snapshot_instruments", "snapshot_polled", "venues_of",
+]  # fmt: skip

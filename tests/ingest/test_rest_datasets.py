@@ -1,0 +1,100 @@
+"""What only REST has, from the sandbox to the lake: the market's values, and a verdict on the rest."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from htxdata.ingest.run import Request
+from htxdata.market import Series
+from htxdata.sandbox import Faults, Rule, Sandbox
+from htxdata.timeline import DAY, HOUR, MINUTE, iso
+from tests.truth import assert_covers, files, fill, settings_for, stored, verdicts
+
+SYMBOL = "BTC-USDT"
+ROUGH = (Rule("error", 0.1), Rule("drop", 0.1), Rule("cut", 0.05), Rule("empty", 0.05, rows=1), Rule("duplicate", 0.1))
+FAULTS = pytest.mark.parametrize("faults", [(), ROUGH], ids=["a quiet day", "a rough day"])
+
+
+def since(days: float) -> int:
+    return (time.time_ns() // 1000 - int(days * DAY)) // HOUR * HOUR
+
+
+@FAULTS
+@pytest.mark.parametrize("dataset", ["mark_klines", "premium_klines", "estimated_rate_klines"])
+def test_candles_of_computed_prices(tmp_path: Path, dataset: str, faults: tuple[Rule, ...]) -> None:
+    """The newest days of each, candle by candle."""
+    series, start = Series(dataset, "htx-linear", SYMBOL, "60min"), since(4)
+    with Sandbox(seed=5, limits=False, faults=Faults(*faults)) as sandbox:
+        request = Request(dataset, series.venue, (SYMBOL,), ("60min",), iso(start))
+        assert fill(settings_for(sandbox, tmp_path), request).complete
+        rows = stored(tmp_path / "lake", series)
+        end = rows["open_time"][-1] + HOUR
+        assert end > time.time_ns() // 1000 - 2 * HOUR
+        truth = getattr(sandbox.market, dataset)(series.venue, SYMBOL, "60min", start, end)
+        assert rows["open_time"] == truth["open_time"].tolist() == list(range(start, end, HOUR))
+        for name in ("open", "high", "low", "close"):
+            assert rows[name] == truth[name].tolist()
+        assert_covers(tmp_path / "lake", series, start, end)
+
+
+@FAULTS
+def test_liquidations(tmp_path: Path, faults: tuple[Rule, ...]) -> None:
+    """Window by window of two hours, every one that the market had; and again, and nothing changes."""
+    series, start, end = Series("liquidations", "htx-linear", SYMBOL), since(3), since(1)
+    with Sandbox(seed=5, limits=False, faults=Faults(*faults)) as sandbox:
+        request = Request("liquidations", series.venue, (SYMBOL,), (), iso(start), iso(end))
+        assert fill(settings_for(sandbox, tmp_path), request).complete
+        truth = sandbox.market.liquidations(series.venue, SYMBOL, start, end)
+        rows = stored(tmp_path / "lake", series)
+        assert len(rows["side"]) > 5
+        assert rows["liquidation_id"] == [str(one) for one in truth["liquidation_id"].tolist()]
+        for name in ("liquidated_at", "side", "price", "quantity", "contracts"):
+            assert rows[name] == truth[name].tolist(), name
+        assert_covers(tmp_path / "lake", series, start, end)
+        before = files(tmp_path / "lake")
+        assert fill(settings_for(sandbox, tmp_path), request).outcomes == []
+        assert files(tmp_path / "lake") == before
+
+
+@FAULTS
+def test_open_interest(tmp_path: Path, faults: tuple[Rule, ...]) -> None:
+    """Its history by the hour, as deep as the venue serves it; what is older is unobtainable, and says so."""
+    series, start = Series("open_interest", "htx-linear", SYMBOL), since(20)
+    with Sandbox(seed=5, limits=False, faults=Faults(*faults)) as sandbox:
+        request = Request("open_interest", series.venue, (SYMBOL,), (), iso(start))
+        report = fill(settings_for(sandbox, tmp_path), request)
+        assert report.complete
+        rows = stored(tmp_path / "lake", series)
+        assert len(rows["time"]) > 190
+        assert rows["time"][-1] > time.time_ns() // 1000 - 3 * HOUR
+        truth = sandbox.market.open_interest(series.venue, SYMBOL, "60min", rows["time"][0], rows["time"][-1] + 1)
+        assert rows["time"] == truth["time"].tolist()
+        for name in ("contracts", "value"):
+            assert rows[name] == truth[name].tolist(), name
+        found = verdicts(tmp_path / "lake", series)
+        assert {verdict for _, _, verdict, _ in found} == {"present", "unobtainable"}
+        assert report.unobtainable
+
+
+@pytest.mark.parametrize("venue_symbol", [("htx-spot", "btcusdt"), ("htx-linear", SYMBOL)], ids=["spot", "linear"])
+def test_the_newest_trades(tmp_path: Path, venue_symbol: tuple[str, str]) -> None:
+    """The tail that REST serves, trade by trade, without the instants at its ends; what lies before is missing."""
+    series = Series("trades", *venue_symbol)
+    start = time.time_ns() // 1000 - 3 * DAY
+    with Sandbox(seed=5, limits=False) as sandbox:
+        request = Request("trades", series.venue, (series.symbol,), (), iso(start))
+        report = fill(settings_for(sandbox, tmp_path), request)
+        (span,) = [(s, e) for s, e, verdict, _ in verdicts(tmp_path / "lake", series) if verdict == "present"]
+        rows = stored(tmp_path / "lake", series)
+        truth = sandbox.market.trades(series.venue, series.symbol, rows["trade_time"][0], rows["trade_time"][-1] + 1)
+        assert len(rows["trade_id"]) > 500
+        assert sorted(rows["trade_id"]) == sorted(str(one) for one in truth["trade_id"].tolist())
+        assert sorted(zip(rows["trade_time"], rows["price"], rows["quantity"], rows["side"], strict=True)) == sorted(
+            zip(*(truth[name].tolist() for name in ("trade_time", "price", "quantity", "side")), strict=True)
+        )
+        assert not report.complete
+        assert {iso(missing.window.end) for _, missing in report.missing} == {span[0]}
+        assert time.time_ns() // 1000 - rows["trade_time"][-1] < 10 * MINUTE
