@@ -16,8 +16,8 @@ from flows.partitions import fill_partition, session_of_flow
 from htxdata import config
 from htxdata.errors import Incomplete, UsageError
 from htxdata.ingest.backfill import Outcome
-from htxdata.ingest.plan import Job
-from htxdata.ingest.run import GIVE_UP_AFTER, Request, account, make_plans, workers_for
+from htxdata.ingest.plan import Job, SeriesPlan
+from htxdata.ingest.run import GIVE_UP_AFTER, Request, account, climb
 from htxdata.ingest.session import Session
 
 watcher: ContextVar[Callable[[int, Outcome], None]] = ContextVar(
@@ -31,13 +31,18 @@ def fill_all(requests: Sequence[Request], settings_file: str | None) -> dict[str
     logger = get_run_logger()
     began = time.monotonic()
     with Session(config.load(settings_file), say=logger.warning) as session:
-        plans = make_plans(requests, session)
-        jobs = [job for plan in plans for job in plan.jobs]
-        asks = sum(plan.requests for plan in plans)
-        logger.info("%d series, %d partitions, about %d requests", len(plans), len(jobs), asks)
+
+        def planned(plans: Sequence[SeriesPlan]) -> None:
+            asks = sum(plan.requests for plan in plans)
+            jobs = sum(len(plan.jobs) for plan in plans)
+            logger.info("%d series, %d tasks, about %d requests", len(plans), jobs, asks)
+
+        def tasks(jobs: Sequence[Job], workers: int) -> list[Outcome]:
+            return fan_out(jobs, settings_file, workers, session)
+
         token = session_of_flow.set(session)
         try:
-            outcomes = fan_out(jobs, settings_file, workers_for(session, plans), session)
+            plans, outcomes = climb(requests, session, tasks, planned)
         finally:
             session_of_flow.reset(token)
         for outcome in outcomes:

@@ -14,6 +14,9 @@ from collections.abc import Sequence
 
 from htxdata.errors import HtxdataError
 
+_NO_FRAMES = frozenset({"backfill", "sync", "plan", "snapshot", "audit", "compact"})
+"""Commands that never make a pandas frame."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 complete, 1 failed, 2 wrong usage, 3 incomplete, 130 interrupted."""
@@ -21,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         options = parser().parse_args(argv)
+        if argv is None and options.run.__name__ in _NO_FRAMES:
+            # At the first array that it is given, Arrow imports pandas if there is one, and that takes longer than all
+            # other imports together. None stands for a module that cannot be imported. Only in a process of our own.
+            sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
         return int(options.run(options))
     except HtxdataError as error:
         print(f"htxdata: {error}", file=sys.stderr)

@@ -52,15 +52,19 @@ def _fill(settings: config.Settings, requests: list[Any]) -> int:
 
     with contextlib.ExitStack() as stack:
         session = stack.enter_context(Session(settings, say=show.note))
+        bars = stack.enter_context(contextlib.ExitStack())
         steps: list[Any] = []
 
         def planned(plans: list[Any]) -> None:
-            jobs = sum(len(plan.jobs) for plan in plans)
-            requests = sum(plan.requests for plan in plans)
-            show.note(
-                f"{len(plans)} series, {jobs} partitions to fill, about {show.thousands(requests)} requests"
-            )
-            steps.append(stack.enter_context(show.progress(jobs)))
+            """Once for the archive, and once more for what it left over to REST."""
+            jobs = [job for plan in plans for job in plan.jobs]
+            deep = [job for job in jobs if job.source == "archive"]
+            files = sum(len(job.days) for job in deep)
+            more = f", {show.thousands(files)} files of the archive" if files else ""
+            asks = show.thousands(sum(job.requests for job in jobs))
+            show.note(f"{len(plans)} series, {len(jobs)} jobs{more}, about {asks} requests")
+            bars.close()
+            steps[:] = [bars.enter_context(show.progress(len(deep or jobs)))]
 
         report = run(requests, session, planned, lambda outcome: steps[0](outcome))
         stack.close()
@@ -78,9 +82,8 @@ def _fill(settings: config.Settings, requests: list[Any]) -> int:
 
 
 def plan(options: argparse.Namespace) -> int:
-    from htxdata.ingest.run import keep_requests, make_plans
+    from htxdata.ingest.run import budget_of, keep_requests, make_plans
     from htxdata.ingest.session import Session
-    from htxdata.venues import venue as venue_named
 
     settings = settings_of(options)
     if options.dataset is None:
@@ -98,9 +101,9 @@ def plan(options: argparse.Namespace) -> int:
     rows = []
     seconds: dict[str, float] = {}
     for entry in plans:
-        host = venue_named(entry.series.venue).host
-        seconds[host] = seconds.get(host, 0) + entry.requests / settings.budgets[host]
         for job in entry.jobs:
+            budget = budget_of(job)
+            seconds[budget] = seconds.get(budget, 0) + job.requests / settings.budgets[budget]
             for window in job.windows:
                 rows.append({**_series(entry.series), **_span(window, job.source, job.label)})
             for known in job.known:
@@ -112,6 +115,8 @@ def plan(options: argparse.Namespace) -> int:
         "series": len(plans),
         "partitions": sum(len(p.jobs) for p in plans),
         "requests": sum(p.requests for p in plans),
+        "files": sum(p.files for p in plans),
+        "bytes": sum(p.size for p in plans),
         "rows": sum(p.rows for p in plans),
         "minutes": round(max(seconds.values(), default=0) / 60, 2),
     }
@@ -120,9 +125,15 @@ def plan(options: argparse.Namespace) -> int:
         return 0
     merged = _merge_plan(plans)
     if merged:
-        print(show.table(("series", "start", "end", "source", "requests", "rows"), merged, right=(4, 5)))
+        head = ("series", "start", "end", "source", "requests", "files", "rows")
+        print(show.table(head, merged, right=(4, 5, 6)))
+    archived = (
+        f"{show.thousands(total['files'])} files of about {show.size(int(total['bytes']))} in all, "
+        if total["files"]
+        else ""
+    )
     print(
-        f"{total['series']} series, {show.thousands(total['partitions'])} partitions, "
+        f"{total['series']} series, {show.thousands(total['partitions'])} jobs, {archived}"
         f"{show.thousands(total['requests'])} requests, {show.thousands(total['rows'])} rows at most, "
         f"{total['minutes']:g} minutes at the budget"
     )
@@ -138,17 +149,18 @@ def _merge_plan(plans: list[Any]) -> list[list[str]]:
 
     out = []
     for entry in plans:
-        asked = merge(w for job in entry.jobs for w in job.windows)
         for verdict in ("empty", "unobtainable"):
             for window in merge(
                 w for j in entry.jobs for k in j.known if k.verdict == verdict for w in k.windows
             ):
-                out.append(
-                    [str(entry.series), iso(window.start), iso(window.end), f"none: {verdict}", "0", "0"]
-                )
-        for at, window in enumerate(asked):
-            counts = (show.thousands(entry.requests), show.thousands(entry.rows)) if at == 0 else ("", "")
-            out.append([str(entry.series), iso(window.start), iso(window.end), "rest", *counts])
+                span = (iso(window.start), iso(window.end))
+                out.append([str(entry.series), *span, f"none: {verdict}", "0", "0", "0"])
+        for source in ("archive", "rest"):
+            jobs = entry.of(source)
+            totals = (sum(j.requests for j in jobs), sum(len(j.days) for j in jobs), sum(j.rows for j in jobs))
+            for at, window in enumerate(merge(w for job in jobs for w in job.windows)):
+                counts = [show.thousands(total) for total in totals] if at == 0 else ["", "", ""]
+                out.append([str(entry.series), iso(window.start), iso(window.end), source, *counts])
     return out
 
 
@@ -164,22 +176,23 @@ def _series(series: Any) -> dict[str, Any]:
 def snapshot(options: argparse.Namespace) -> int:
     from htxdata.errors import Incomplete, VenueError
     from htxdata.ingest.session import Session
-    from htxdata.ingest.snapshot import describe, snapshot_instruments
-    from htxdata.venues import VENUES
-    from htxdata.venues import venue as venue_named
+    from htxdata.ingest.snapshot import snapshot as look_at
+    from htxdata.ingest.snapshot import venues_of
 
-    if options.dataset != "instruments":
-        raise UsageError(f"snapshot {options.dataset!r}: choose from instruments")
+    venues = venues_of(options.dataset, options.venue)
     settings = settings_of(options)
-    venues = [venue_named(name) for name in options.venue] or list(VENUES)
     failed = 0
     with Session(settings, say=show.note) as session:
         for venue in venues:
             try:
-                show.note(describe(snapshot_instruments(session, venue, options.symbol or ("*",))))
+                found = look_at(session, options.dataset, venue, options.symbol or ("*",))
+                show.note(str(found))
+                for why in found.missing:
+                    show.note(f"missing: {why}")
+                failed += bool(found.missing)
             except (Incomplete, VenueError) as error:  # the other venues are looked at all the same
                 failed += 1
-                show.note(f"htxdata: instruments of {venue.name}: {error}")
+                show.note(f"htxdata: {options.dataset} of {venue.name}: {error}")
     return 3 if failed else 0
 
 
@@ -188,7 +201,7 @@ def coverage(options: argparse.Namespace) -> int:
     from htxdata.store.ledger import lake_coverage
 
     settings = settings_of(options)
-    _check_names(options)
+    check_names(options)
     found = lake_coverage(
         config.local_lake(settings), dataset=options.dataset, venue=options.venue, symbol=options.symbol or None,
         period=options.period or None,
@@ -226,7 +239,7 @@ def coverage(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_names(options: argparse.Namespace) -> None:
+def check_names(options: argparse.Namespace) -> None:
     """Words that can only be ours are checked; a symbol can be anything, and may simply not be in the lake."""
     from htxdata.market import check_period, is_glob
     from htxdata.schema import dataset as dataset_named

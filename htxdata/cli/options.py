@@ -60,11 +60,23 @@ def _series(parser: argparse.ArgumentParser, required: bool) -> None:
     )  # fmt: skip
 
 
-def _range(parser: argparse.ArgumentParser, required: bool) -> None:
+def _range(
+    parser: argparse.ArgumentParser, required: bool, end: str = "first instant not wanted; now where left out"
+) -> None:
     parser.add_argument(
         "--start", required=required, metavar="T", help="ISO 8601; a bare date is midnight UTC"
     )
-    parser.add_argument("--end", metavar="T", help="first instant not wanted; now where left out")
+    parser.add_argument("--end", metavar="T", help=end)
+
+
+def _chosen(parser: argparse.ArgumentParser) -> None:
+    """Some of what is stored."""
+    parser.add_argument("dataset", nargs="?", metavar="DATASET", help="all where left out")
+    parser.add_argument("--venue", help="a name or a glob")
+    for name, letter in (("--symbol", "S"), ("--period", "P")):
+        parser.add_argument(
+            name, action="append", default=[], metavar=letter, help="a name or a glob; once per value"
+        )
 
 
 def _port(text: str) -> int:
@@ -129,12 +141,16 @@ def parser() -> argparse.ArgumentParser:
              "htxdata --config data/demo/htxdata.toml sync", "", common)  # fmt: skip
 
     snapshot = _command(
-        commands, "snapshot", "commands:snapshot", "look at what has no history: instruments",
-        f"{_SANDBOX} \\\n  htxdata snapshot instruments --venue htx-spot", "", common,
+        commands, "snapshot", "commands:snapshot", "look at what has no history: instruments, open_interest",
+        "HTXDATA_HOSTS__HTX_SWAP_REST=http://127.0.0.1:8790/htx-swap \\\n"
+        "  htxdata snapshot open_interest --venue htx-linear --symbol 'BTC-*'",
+        "Nobody can ask for it later: what the venue answers is put on the tape, raw, before it is read.\n"
+        "Each look at open_interest is a row of its own; of instruments only what changed is. Exit code 3\n"
+        "where something gave no answer.", common,
     )  # fmt: skip
-    snapshot.add_argument("dataset", metavar="DATASET", help="instruments")
+    snapshot.add_argument("dataset", metavar="DATASET", help="instruments, open_interest")
     snapshot.add_argument(
-        "--venue", action="append", default=[], help="once per value; every venue where left out"
+        "--venue", action="append", default=[], help="once per value; every venue that has it where left out"
     )
     snapshot.add_argument(
         "--symbol", action="append", default=[], metavar="S", help="a name or a glob; all where left out"
@@ -145,20 +161,34 @@ def parser() -> argparse.ArgumentParser:
         "htxdata --config data/demo/htxdata.toml coverage klines --symbol 'btc*'",
         "Reads the lake only; asks nothing.", common,
     )  # fmt: skip
-    coverage.add_argument("dataset", nargs="?", metavar="DATASET", help="all where left out")
-    coverage.add_argument("--venue", help="a name or a glob")
-    coverage.add_argument(
-        "--symbol", action="append", default=[], metavar="S", help="a name or a glob; once per value"
-    )
-    coverage.add_argument(
-        "--period", action="append", default=[], metavar="P", help="a name or a glob; once per value"
-    )
+    _chosen(coverage)
     coverage.add_argument("--json", action="store_true", help="print JSON")
+
+    audit = _command(
+        commands, "audit", "upkeep:audit", "is what the lake holds true: a table of findings",
+        "htxdata --config data/demo/htxdata.toml audit klines --symbol 'btc*'",
+        "Candles against trades and against shorter candles, sources against each other, rows against\n"
+        "their footers. Reads the lake only; asks nothing. Exit code 3 if anything is found; the view\n"
+        "audit_findings has it all.", common,
+    )  # fmt: skip
+    _chosen(audit)
+    _range(audit, required=False, end="first instant not wanted; no bound where left out")
+    audit.add_argument("--json", action="store_true", help="print JSON")
+
+    compact = _command(
+        commands, "compact", "upkeep:compact", "fewer, larger, sorted files; loses nothing",
+        "htxdata --config data/demo/htxdata.toml compact klines --symbol 'btc*'",
+        "One partition becomes one file, laid out as this version lays it out; every rewritten row is read\n"
+        "again and compared before anything is replaced. A second run does nothing. Safe beside a backfill\n"
+        "and beside readers. Exit code 3 where something had to be left as it is.", common,
+    )  # fmt: skip
+    _chosen(compact)
+    compact.add_argument("--json", action="store_true", help="print JSON")
 
     query = _command(
         commands, "query", "commands:query", "SQL on the views of the lake; read-only",
         "htxdata --config data/demo/htxdata.toml query 'select symbol, period, count(*) from klines group by all'",
-        "Views: klines, kline_revisions, funding_rates, instruments, coverage.", common,
+        "Views: every dataset (data/README.md), coverage, audit_findings.", common,
     )  # fmt: skip
     query.add_argument("sql", metavar="SQL", help="one statement")
     query.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")

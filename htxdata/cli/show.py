@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -33,6 +33,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence
 
 def thousands(number: float) -> str:
     return f"{number:,.0f}"
+
+
+def size(octets: int) -> str:
+    """``12 kB``, ``3.4 MB``, ``1.2 GB``."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if octets >= scale:
+            return f"{octets / scale:.1f} {unit}"
+    return f"{octets} bytes"
 
 
 def duration(seconds: float) -> str:
@@ -63,7 +71,7 @@ def progress(total: int) -> Iterator[Steps]:
         done, rows = done + 1, rows + outcome.added
         if time.monotonic() - last >= 5 or done == total:
             last = time.monotonic()
-            so_far = f"{done} of {total} partitions, {thousands(rows)} rows, {duration(last - began)}"
+            so_far = f"{done} of {total} jobs, {thousands(rows)} rows, {duration(last - began)}"
             note(f"{so_far}; last {outcome.series} {outcome.label}")
 
     yield step
@@ -88,18 +96,43 @@ def _bar(total: int) -> Iterator[Steps]:
         yield step
 
 
+@contextlib.contextmanager
+def counting(things: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Who is told which of so many things is next: a bar on a terminal, a plain line every few seconds elsewhere."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn(things), TextColumn("{task.description}"))
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("")
+            yield lambda name, number, of: bar.update(task, total=of, completed=number - 1, description=name)
+        return
+    last = time.monotonic()
+
+    def step(name: str, number: int, of: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 5:
+            last = time.monotonic()
+            note(f"{number - 1} of {of} {things}; next {name}")
+
+    yield step
+
+
 def tell(report: Report) -> None:
     """The account of a run: what it did, what is gone for good, what is missing and why."""
     from htxdata.ingest.backfill import Missing
     from htxdata.market import Series
 
-    jobs = len(report.outcomes)
+    cells = report.total("partitions")
     text = (
-        f"{thousands(report.total('added'))} rows added in {jobs} partition{'s' * (jobs != 1)}, "
+        f"{thousands(report.total('added'))} rows added in {thousands(cells)} partition{'s' * (cells != 1)}, "
         f"{thousands(report.total('requests'))} requests, {duration(report.seconds)}"
     )
     if report.total("replaced"):
         text += f"; {thousands(report.total('replaced'))} rows revised by the venue"
+    if report.total("differences"):
+        text += f"; {thousands(report.total('differences'))} differences between the archive's trees (htxdata audit)"
     if report.total("quarantined"):
         text += f"; {report.total('quarantined')} replies in quarantine"
     note(text)

@@ -128,5 +128,5 @@ def test_progress_tells_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
             step(SimpleNamespace(added=1500, series="klines htx-spot btcusdt 1min", label=label))  # type: ignore[arg-type]
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("2 of 2 partitions, 3,000 rows, ")
+    assert err.startswith("2 of 2 jobs, 3,000 rows, ")
     assert err.endswith("last klines htx-spot btcusdt 1min 2024-02\n")

@@ -42,8 +42,11 @@ def prefect_server(own_machine: None) -> Iterator[str]:
 def configure(tmp_path: Path) -> Configure:
     """Write the configuration that points a lake in ``tmp_path`` at a sandbox; returns the file's name."""
 
-    def write(sandbox: Sandbox, spot: float = 2000, swap: float = 2000, more: str = "") -> str:
-        hosts = "\n".join(f'{key} = "{base}"' for key, base in sandbox.hosts.items())
+    def write(
+        sandbox: Sandbox, spot: float = 2000, swap: float = 2000, more: str = "", *, archive: bool = False
+    ) -> str:
+        chosen = sandbox.hosts if archive else {**sandbox.hosts, "htx_archive": ""}
+        hosts = "\n".join(f'{key} = "{base}"' for key, base in chosen.items())
         file = tmp_path / "htxdata.toml"
         file.write_text(
             f'lake = "{tmp_path / "lake"}"\ntape = "{tmp_path / "tape"}"\n[hosts]\n{hosts}\n'
