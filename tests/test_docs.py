@@ -110,7 +110,7 @@ def test_the_first_backfill_and_the_python_example_work(
 ) -> None:
     """README's commands, typed one after the other at a sandbox, end complete; then its Python and SQL have answers."""
     with Sandbox(limits=False) as sandbox:
-        for key in ("htx_spot_rest", "htx_swap_rest"):
+        for key in ("htx_spot_rest", "htx_swap_rest", "htx_archive"):
             monkeypatch.setenv(f"HTXDATA_HOSTS__{key.upper()}", sandbox.hosts[key])
         for words in typed(ROOT / "README.md", "htxdata"):
             if "--help" not in words:
@@ -119,6 +119,7 @@ def test_the_first_backfill_and_the_python_example_work(
     names: dict[str, Any] = {}
     exec(compile(code, "README.md", "exec"), names)
     assert len(names["candles"]) == len(names["hours"]) + 743 == 744
+    assert len(names["trades"]) > 1000
     assert list(names["verdicts"]["verdict"]) == ["present"]
     names["lake"].close()
 
