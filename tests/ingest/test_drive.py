@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from htxdata.errors import BadReply
 from htxdata.ingest.drive import Drive, venue_now, walk_for
 from htxdata.market import Series, grid_of
-from htxdata.protocol.paging import Ask, CursorWalk, LatestWalk, Page, PageWalk, TimeWalk
+from htxdata.protocol.paging import Ask, CursorWalk, LatestWalk, Page, PageWalk, SpanWalk, TailWalk, TimeWalk
 from htxdata.protocol.wire import Reply, Request
 from htxdata.schema import dataset
 from htxdata.timeline import DAY, MINUTE, SECOND, Window
@@ -88,15 +89,17 @@ def test_a_reply_that_cannot_be_rows_is_set_aside_whoever_finds_out(answer: Any)
 
 
 def test_the_walk_is_the_one_that_the_table_names() -> None:
-    """Four kinds of walk; one by time without a grid is a mistake of the table."""
+    """One of six; one by time without a grid is a mistake of the table."""
     grid = grid_of("1min")
     for kind, expected in (
         ("time", TimeWalk),
         ("cursor", CursorWalk),
         ("page", PageWalk),
         ("latest", LatestWalk),
+        ("tail", TailWalk),
     ):
         assert type(walk_for(endpoint(None, kind), Window(0, DAY), grid, 0)) is expected
+    assert type(walk_for(replace(endpoint(None, "cursor"), span=DAY), Window(0, DAY), grid, 0)) is SpanWalk
     with pytest.raises(ValueError, match="grid"):
         walk_for(endpoint(None), Window(0, DAY), None, 0)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ from htxdata.errors import ConfigError, LakeUnusable, UsageError
 from htxdata.ingest.run import make_plans
 from htxdata.ingest.session import Session
 from htxdata.market import Series
+from htxdata.protocol.paging import Ask
 from htxdata.sandbox import Faults, Rule, Sandbox
-from htxdata.timeline import iso
+from htxdata.timeline import Window, iso, parse_instant
 from htxdata.venues import venue
 from tests.truth import fundings, klines, settings_for
 
@@ -105,3 +108,43 @@ def test_a_folder_that_cannot_be_one_is_named(tmp_path: Path, key: str, folder) 
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LakeUnusable, match=f"{key} = .*file is in the way"):
         folder(Settings(**{key: str(tmp_path / "file")}))
+
+
+@pytest.mark.parametrize(
+    ("rest", "archive", "asked"),
+    [
+        ("http://127.0.0.1:1/htx-spot", "http://127.0.0.1:1/htx-archive", True),
+        ("https://api.huobi.pro", "https://huobi-service-data.s3.amazonaws.com", True),
+        ("http://127.0.0.1:1/htx-spot", "https://huobi-service-data.s3.amazonaws.com", False),
+        ("https://api.huobi.pro", "http://localhost:1/htx-archive", False),
+        ("https://api.huobi.pro", "", False),
+    ],
+)
+def test_a_sandbox_and_the_real_archive_are_never_mixed(
+    tmp_path: Path, sandbox: Sandbox, rest: str, archive: str, asked: bool
+) -> None:
+    """Two markets in one series would be worse than none; an empty address switches the archive off."""
+    settings = settings_for(sandbox, tmp_path)
+    hosts = {**settings.hosts, "htx_spot_rest": rest, "htx_archive": archive}
+    with Session(replace(settings, hosts=hosts)) as session:
+        assert session.has_archive(venue("htx-spot")) is asked
+
+
+def test_reference_data_has_its_own_budget_within_the_hosts(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Ten fundings at 10 a second take nearly a second, while market data go on at the host's own rate (law 8)."""
+    settings = settings_for(sandbox, tmp_path)
+    settings = replace(settings, budgets={**settings.budgets, "htx_swap_reference": 10.0})
+    linear = venue("htx-linear")
+    took = {}
+    with Session(settings, say=lambda text: None) as session:
+        for dataset, period in (("funding_rates", None), ("klines", "60min")):
+            series = Series(dataset, "htx-linear", "BTC-USDT", period)
+            endpoint = linear.endpoints_for(dataset, period)[0]
+            request = endpoint.build(series, Ask(Window(parse_instant("2026-03-01"), parse_instant("2026-03-02")), 10))
+            session.get(linear, request)
+            began = time.monotonic()
+            for _ in range(10):
+                session.get(linear, request)
+            took[dataset] = time.monotonic() - began
+    assert took["funding_rates"] > 0.75
+    assert took["klines"] < 0.75
