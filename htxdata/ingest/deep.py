@@ -390,7 +390,7 @@ class _Deep:
         """No tree has a file of this day: was there nothing to put in, is it late, or is it gone?"""
         verdict, why = self._why_absent(day, window)
         if verdict is None:
-            self._miss(window, why, withheld=window.end > self._recent())
+            self._miss(window, why, withheld=why != _NO_FILE)
             return
         heard = time.time_ns() // 1000
         for partition in partitions(self.series, window):
@@ -412,6 +412,8 @@ class _Deep:
             return "empty", "the day's candle saw no trades"
         if candle == "unlisted":
             return "empty", "the archive has no candle of this day either: it was not listed"
+        if candle == "unknown":
+            return None, f"{_NO_FILE}, and its candle of that day could not be read"
         return "unobtainable", _NO_FILE
 
     def _recent(self) -> int:

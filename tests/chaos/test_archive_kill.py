@@ -27,7 +27,8 @@ SQUALL = (
     Rule("stall", 0.05, seconds=0.2, **ARCHIVE),
     Rule("wrong_checksum", 0.05, **ARCHIVE),
     Rule("corrupt_file", 0.1, **ARCHIVE),
-    Rule("late_file", 0.1, seconds=6, **ARCHIVE),
+    # Only files of this month: a day of long ago that has no file has none for good.
+    Rule("late_file", 0.3, seconds=6, path=f"*-{time.strftime('%Y-%m', time.gmtime())}-*", **ARCHIVE),
     Rule("error", 0.05, host="htx_spot_rest"),
     Rule("cut", 0.05, host="htx_spot_rest"),
     Rule("error", 0.05, host="htx_swap_rest"),

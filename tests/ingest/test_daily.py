@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from htxdata.errors import Refused
+from htxdata.errors import Refused, Unreachable
 from htxdata.ingest.backfill import Outcome
 from htxdata.ingest.daily import DailyCandles
 from htxdata.ingest.deep import fill_deep
@@ -206,3 +206,21 @@ def test_a_row_of_another_day_is_refused(tmp_path: Path) -> None:
     (missing,) = run(Shelf(file), tmp_path, DAYS[0]).missing
     assert "is not of the day" in missing.why
     assert stored(tmp_path / "lake", TRADES).get("contracts", []) == []
+
+
+def test_a_day_whose_candle_cannot_be_read_is_asked_for_again(tmp_path: Path) -> None:
+    """Without a file of trades the candle decides; where it does not answer, nothing is decided for good."""
+
+    class Down(Shelf):
+        def fetch(self, venue: Venue, key: str, known: Listed | None) -> Fetched:
+            if "klines" in key:
+                raise Unreachable("the line is down")
+            return super().fetch(venue, key, known)
+
+    files = {**candle(DAYS[0], 10, 0.01), **trades(DAYS[1], 50)}
+    outcome = run(Down(files), tmp_path / "a", *DAYS[:2])
+    assert [missing.window for missing in outcome.missing] == [day_window(DAYS[0], LINEAR)]
+    assert outcome.unobtainable == ()
+    outcome = run(Shelf(files), tmp_path / "b", *DAYS[:2])
+    assert outcome.missing == ()
+    assert outcome.unobtainable[0].window.start == day_window(DAYS[0], LINEAR).start
