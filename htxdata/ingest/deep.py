@@ -31,7 +31,7 @@ from htxdata.schema import Dataset
 from htxdata.schema import dataset as dataset_named
 from htxdata.schema.arrow import arrow_schema, conform
 from htxdata.store.coverage import Asked
-from htxdata.store.footer import SourceFile
+from htxdata.store.footer import Footer, SourceFile
 from htxdata.store.layout import Partition, partitions
 from htxdata.store.partition import Store
 from htxdata.store.quarantine import set_aside
@@ -101,16 +101,22 @@ class _Deep:
     # ---------------------------------------------------------------------------------------------- finding files
 
     def run(self) -> None:
-        for archive in self._archives():
-            held = tuple(day for day in self.job.days if held_by([archive], day))
-            if held:
-                self.listings[archive.tree] = self.shelf.listed(self.venue, archive, self.series, held)
+        try:
+            for archive in self._archives():
+                held = tuple(day for day in self.job.days if held_by([archive], day))
+                if held:
+                    self.listings[archive.tree] = self.shelf.listed(self.venue, archive, self.series, held)
+        except VenueError as error:  # then its files are not to be had either
+            self.unreachable = isinstance(error, Unreachable)
+            for each in self.job.days:
+                self._miss(self._day(each), str(error), withheld=True)
+            return
         span = Window(self._day(self.job.days[0]).start, self._day(self.job.days[-1]).end)
         for partition in partitions(self.series, span):
-            self.stored[partition.label] = {file.key: file for file in self.store.files(partition)}
-            spans = self.store.spans(partition)
-            self.held.extend(Window(span.start, span.end) for span in spans if span.source == "archive")
-            rest = (span for span in spans if (span.source, span.verdict) == ("rest", "present"))
+            footer = self.store.footer(partition) or Footer()
+            self.stored[partition.label] = {file.key: file for file in footer.files}
+            self.held.extend(Window(span.start, span.end) for span in footer.spans if span.source == "archive")
+            rest = (span for span in footer.spans if (span.source, span.verdict) == ("rest", "present"))
             self.by_rest.extend(Window(span.start, span.end) for span in rest)
         with ThreadPoolExecutor(max_workers=AHEAD, thread_name_prefix="htxdata-fetch") as pool:
             waiting: list[tuple[str, Future[Found | None]]] = []
@@ -213,6 +219,7 @@ class _Deep:
                 self._pour(found.archive, found.fetched, found.file, day, window)
                 self._cross(found.archive, found.fetched, day, window)
                 self._beside_rest(found.archive, found.fetched, found.file, window)
+                self.open_files[day] = found.fetched
                 break
             except BadReply as error:
                 for sink in self.sinks.values():
@@ -225,7 +232,6 @@ class _Deep:
 
     def _pour(self, archive: Archive, fetched: Fetched, file: SourceFile, day: str, window: Window) -> None:
         """Every row of one file to the partition that it belongs to, in order of time and key."""
-        self.open_files[day] = fetched
         targets = self._targets(file.key, window)
         if not targets:
             return

@@ -35,7 +35,7 @@ from htxdata.ingest.session import Session, resolve
 from htxdata.market import Listing, Series
 from htxdata.protocol.paging import Ask
 from htxdata.schema import dataset as dataset_named
-from htxdata.store.footer import Span
+from htxdata.store.footer import Footer, Span
 from htxdata.store.layout import partitions
 from htxdata.timeline import DAY, Window, intersect, iso, merge, parse_instant, subtract
 from htxdata.venues import venue as venue_named
@@ -139,7 +139,8 @@ def make_plans(
     """
     moment = time.time_ns() // 1000 if now is None else now
     checked = []
-    if ask:
+    heal = ask and rung == "archive"  # the first of a run
+    if heal:
         heal_tape(session.tape)
     for request in requests:  # wrong options of any request before the first question
         with _said_where(request):
@@ -153,7 +154,7 @@ def make_plans(
         names = None if listed is None else list(listed)
         with _said_where(request):
             found = resolve(request.dataset, request.venue, request.symbols, request.periods, names)
-        if ask:
+        if heal:
             heal_lake(session.store, found)
         for series in found:
             spans = stored_spans(session, series)
@@ -189,12 +190,13 @@ def stale_days(session: Session, series: Series, venue: Venue, window: Window, n
     checked: dict[str, int] = {}
     by_rest: set[str] = set()
     for partition in partitions(series, recent) if recent else ():
-        for file in session.store.files(partition):
+        footer = session.store.footer(partition) or Footer()
+        for file in footer.files:
             for archive in archives:
                 day = archive.day_of(series, file.key)
                 if day is not None and day_window(day, venue).intersect(recent):
                     checked[day] = max(file.checked_at, checked.get(day, 0))
-        for span in session.store.spans(partition):
+        for span in footer.spans:
             if (span.source, span.verdict) == ("rest", "present"):
                 part = Window(span.start, min(span.end, now - PUBLISHED_AFTER)).intersect(recent)
                 by_rest |= {day_at(at, venue) for at in (*range(part.start, part.end, DAY), part.end - 1) if part}
@@ -268,11 +270,17 @@ def stored_listings(session: Session, venue: str) -> dict[str, Listing] | None:
     return {symbol: Listing(symbol) for symbol in symbols} or None
 
 
+def host_of(job: Job) -> str:
+    """The key of ``[hosts]`` that a job asks."""
+    venue = venue_named(job.series.venue)
+    return venue.archive_host or venue.host if job.source == "archive" else venue.host
+
+
 def budget_of(job: Job) -> str:
     """The key of ``[budgets]`` that bounds a job's requests."""
     venue = venue_named(job.series.venue)
     if job.source == "archive":
-        return venue.archive_host or venue.host
+        return host_of(job)
     pools = POOLS.get(venue.host, {})
     endpoints = venue.endpoints_for(job.series.dataset, job.series.period)
     if not pools or not endpoints:
@@ -311,9 +319,9 @@ def run_jobs(
     lock = threading.Lock()
 
     def one(job: Job) -> Outcome:
-        outcome = do_job(job, session, skip=down.get(venue_named(job.series.venue).host, 0) >= GIVE_UP_AFTER)
+        host = host_of(job)
+        outcome = do_job(job, session, skip=down.get(host, 0) >= GIVE_UP_AFTER)
         with lock:
-            host = venue_named(job.series.venue).host
             down[host] = down.get(host, 0) + 1 if outcome.unreachable else 0
         return outcome
 
@@ -342,14 +350,12 @@ def run_jobs(
 def do_job(job: Job, session: Session, skip: bool = False) -> Outcome:
     """One job with the session's hands; ``skip`` records its windows as missing without asking."""
     if skip:
-        host = venue_named(job.series.venue).host
-        why = f"not asked: {host} was unreachable {GIVE_UP_AFTER} times in a row"
+        why = f"not asked: {host_of(job)} was unreachable {GIVE_UP_AFTER} times in a row"
+        missing = tuple(Missing(w, why) for w in job.windows)
+        # What the archive may have and was not asked for, REST must not call unobtainable.
+        withheld = missing if job.source == "archive" else ()
         return Outcome(
-            job.series,
-            job.label,
-            job.windows,
-            missing=tuple(Missing(w, why) for w in job.windows),
-            unreachable=True,
+            job.series, job.label, job.windows, missing=missing, unreachable=True, withheld=withheld
         )
     venue = venue_named(job.series.venue)
     if job.source == "archive":

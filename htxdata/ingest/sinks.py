@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import pyarrow as pa
 
@@ -22,33 +22,14 @@ Read = Callable[[], Tables]
 """The rows of one file that belong to the partition, from the file's beginning."""
 
 
-class Sink(Protocol):
-    """One partition under way. ``write`` takes rows of the file that ``begin`` named last."""
-
-    partition: Partition
-
-    def begin(self, file: str, read: Read) -> None: ...
-
-    def write(self, table: pa.Table) -> None: ...
-
-    def forget(self, file: str) -> None: ...
-
-    def ask(self, asked: Asked | None, file: SourceFile | None) -> None: ...
-
-    def files(self) -> set[str]: ...
-
-    def idle(self) -> bool:
-        """Whether there is nothing to commit: no rows, no verdict, no file."""
-
-    def commit(self) -> Committed: ...
-
-    def abort(self) -> None: ...
-
-
 @dataclass
-class _Notes:
-    """What the footer will say."""
+class Sink(ABC):
+    """One partition under way. ``write`` takes rows of the file that ``begin`` named last; ``ask`` what the footer will
+    say of it."""
 
+    store: Store
+    partition: Partition
+    on_replace: OnReplace
     asked: list[Asked] = field(default_factory=list)
     sources: list[SourceFile] = field(default_factory=list)
 
@@ -58,21 +39,34 @@ class _Notes:
         if file is not None:
             self.sources.append(file)
 
-    def files(self) -> set[str]:
-        raise NotImplementedError
-
     def idle(self) -> bool:
+        """Whether there is nothing to commit: no rows, no verdict, no file."""
         return not (self.asked or self.sources or self.files())
+
+    @abstractmethod
+    def begin(self, file: str, read: Read) -> None: ...
+
+    @abstractmethod
+    def write(self, table: pa.Table) -> None: ...
+
+    @abstractmethod
+    def forget(self, file: str) -> None: ...
+
+    @abstractmethod
+    def files(self) -> set[str]: ...
+
+    @abstractmethod
+    def commit(self) -> Committed: ...
+
+    @abstractmethod
+    def abort(self) -> None: ...
 
 
 @dataclass
-class Gathered(_Notes):
+class Gathered(Sink):
     """For partitions that fit into memory many times over: a month of minutes, a year of fundings."""
 
-    store: Store = field(kw_only=True)
-    partition: Partition = field(kw_only=True)
-    grid: Grid | None = field(kw_only=True)
-    on_replace: OnReplace = field(kw_only=True)
+    grid: Grid | None = None
     _rows: dict[str, list[pa.Table]] = field(default_factory=dict)
     _file: str = ""
 
@@ -101,12 +95,9 @@ class Gathered(_Notes):
 
 
 @dataclass
-class Streamed(_Notes):
+class Streamed(Sink):
     """For partitions of any size: rows go to the disk as they come, in order of time and key."""
 
-    store: Store = field(kw_only=True)
-    partition: Partition = field(kw_only=True)
-    on_replace: OnReplace = field(kw_only=True)
     _reads: dict[str, Read] = field(default_factory=dict)
     _writer: Writer | None = None
 
@@ -145,8 +136,8 @@ class Streamed(_Notes):
 
 def sink_for(store: Store, partition: Partition, grid: Grid | None, on_replace: OnReplace) -> Sink:
     if dataset_named(partition.dataset).grain(partition.period) == "day":
-        return Streamed(store=store, partition=partition, on_replace=on_replace)
-    return Gathered(store=store, partition=partition, grid=grid, on_replace=on_replace)
+        return Streamed(store, partition, on_replace)
+    return Gathered(store, partition, on_replace, grid=grid)
 
 
 def _joined(tables: list[pa.Table]) -> pa.Table | None:

@@ -7,11 +7,16 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from htxdata.config import Settings
 from htxdata.errors import Refused, Unreachable
 from htxdata.ingest.backfill import Outcome
 from htxdata.ingest.daily import DailyCandles
 from htxdata.ingest.deep import fill_deep
 from htxdata.ingest.plan import Job, day_window, leftover
+from htxdata.ingest.run import do_job
+from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.store.partition import Store
 from htxdata.timeline import MILLISECOND, SECOND, Window
@@ -224,3 +229,26 @@ def test_a_day_whose_candle_cannot_be_read_is_asked_for_again(tmp_path: Path) ->
     outcome = run(Shelf(files), tmp_path / "b", *DAYS[:2])
     assert outcome.missing == ()
     assert outcome.unobtainable[0].window.start == day_window(DAYS[0], LINEAR).start
+
+
+def test_an_archive_that_is_down_loses_nothing(tmp_path: Path) -> None:
+    """Every day is missing with the reason, and withheld: REST may have it, and nobody may call it unobtainable."""
+
+    class Down(Shelf):
+        def listed(self, venue: Venue, archive: Archive, series: Series, days: tuple[str, ...]) -> dict[str, Listed]:
+            raise Unreachable("the line is down")
+
+    outcome = run(Down({}), tmp_path, *DAYS)
+    assert [missing.window for missing in outcome.missing] == [day_window(day, LINEAR) for day in DAYS]
+    assert {missing.why for missing in outcome.missing} == {"the line is down"}
+    assert (outcome.withheld, outcome.unobtainable, outcome.unreachable) == (outcome.missing, (), True)
+
+
+@pytest.mark.parametrize(("source", "host"), [("archive", "htx_archive"), ("rest", "htx_swap_rest")])
+def test_a_job_that_is_not_tried_names_its_host(tmp_path: Path, source: str, host: str) -> None:
+    """After some jobs in vain; what the archive was not asked for is withheld, too."""
+    job = Job(TRADES, "test", (day_window(DAYS[0], LINEAR),), source, days=DAYS[:1])
+    with Session(Settings(str(tmp_path / "lake"), str(tmp_path / "tape"))) as session:
+        outcome = do_job(job, session, skip=True)
+    assert [missing.why.split()[2] for missing in outcome.missing] == [host]
+    assert outcome.withheld == (outcome.missing if source == "archive" else ())
