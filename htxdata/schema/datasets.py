@@ -225,6 +225,43 @@ DATASETS: tuple[Dataset, ...] = (
         rereads=False,
     ),
     Dataset(
+        "quotes",
+        "The best bid and ask, whenever one of them changed.",
+        ("quote_time", "bid", "bid_size", "ask", "ask_size", "sequence", *_PROVENANCE),
+        key=("received_at", "sequence"),
+        time_column="quote_time",
+        nullable=frozenset({"sequence"}),
+        grains={"": "day"},
+        key_tells_time=True,
+        rereads=False,
+    ),
+    Dataset(
+        "indicative_funding_rates",
+        "What the coming funding would be if it were settled now.",
+        ("observed_at", "funding_time", "funding_rate", *_PROVENANCE),
+        key=("observed_at",),
+        time_column="observed_at",
+        grains={"": "month"},
+        settles_after=0,
+    ),
+    Dataset(
+        "index_constituents",
+        "Which exchanges an index looks at, and with what weights. A basket holds until the next one: rows are made "
+        "where exchanges, pairs or weights changed, with the prices of that moment.",
+        ("index_time", "index_price", "exchange", "constituent", "price", "weight", *_PROVENANCE),
+        key=("index_time", "exchange", "constituent"),
+        time_column="index_time",
+        density="states",
+    ),
+    Dataset(
+        "capture_gaps",
+        "When a feed that was captured was not heard, and why. What another way brought later is marked as healed.",
+        ("feed", "gap_start", "gap_end", "cause", "healed_at", *_PROVENANCE),
+        key=("feed", "gap_start"),
+        time_column="gap_start",
+        nullable=frozenset({"healed_at"}),
+    ),
+    Dataset(
         "source_differences",
         "What two readings of one row do not agree on, one row for every value: what is kept, what was dropped, and "
         "whose word either is. Candles that lost are whole in `kline_revisions`.",

@@ -149,6 +149,30 @@ class Lake:
         """Positions that the venue closed by force."""
         return self.table("liquidations", symbol, venue=venue, start=start, end=end)
 
+    def quotes(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Best bids and asks, whenever one of them changed."""
+        return self.table("quotes", symbol, venue=venue, start=start, end=end)
+
+    def indicative_funding_rates(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """What the coming funding would be, as the venue said at instants of ``[start, end)``."""
+        return self.table("indicative_funding_rates", symbol, venue=venue, start=start, end=end)
+
+    def index_constituents(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Baskets of indices that began in ``[start, end)``; each holds until the next one."""
+        return self.table("index_constituents", symbol, venue=venue, start=start, end=end)
+
+    def capture_gaps(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """When feeds that were captured were not heard; gaps that begin in ``[start, end)``."""
+        return self.table("capture_gaps", symbol, venue=venue, start=start, end=end)
+
     def source_differences(
         self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
     ) -> duckdb.DuckDBPyRelation:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from htxdata.market import Listing, Series
+from htxdata.protocol.dialect import Dialect
 from htxdata.protocol.paging import Ask, Page
 from htxdata.protocol.wire import Fault, LimitHeaders, Reply, Request
 
@@ -144,6 +145,82 @@ class Bucket:
     sha256_of: Callable[[bytes, str], str]
 
 
+Frame = tuple[int, bytes]
+"""When a message was received (microseconds UTC), and the message, decompressed."""
+
+
+@dataclass
+class Pushed:
+    """What a parser made of some frames of one feed.
+
+    ``columns`` holds, for each symbol and period (None where the feed has none), the dataset's columns as lists in the
+    order of the frames, ``received_at`` of every row included and ``source`` not. ``faults`` are frames that could not
+    be read: their places among those given, and why (law 9). ``unfit`` counts, for each symbol and period, the values
+    that a DOUBLE does not carry digit for digit. Rows of books are in the order of their messages, and ``messages``
+    says of each its first row, whether it is a whole book, and its numbers.
+    """
+
+    columns: dict[tuple[str, str | None], dict[str, list[Any]]] = field(default_factory=dict)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    unfit: dict[tuple[str, str | None], int] = field(default_factory=dict)
+    messages: dict[tuple[str, str | None], list[BookMessage]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BookMessage:
+    """One message of a book. ``first`` and ``last`` bound its rows; ``sequence`` its number, ``previous`` that of the
+    message before it where it says so. ``asked``: it answers a request of ours and is no part of the stream.
+    """
+
+    received_at: int
+    at: int
+    whole: bool
+    sequence: int | None
+    previous: int | None
+    first: int
+    last: int
+    asked: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What must be known of a book's message while it is captured: its topic and numbers."""
+
+    topic: str
+    whole: bool
+    sequence: int | None
+    previous: int | None
+    asked: bool = False
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One feed of a venue's WebSocket, as `--feed` names it, and the dataset that its messages become.
+
+    ``host`` is the key of ``[hosts]``, ``path`` what follows it. ``topic`` names the topic of a symbol (and period),
+    ``symbol_of`` is its inverse (None for any other topic). ``parse`` reads frames; it is told the facts of symbols,
+    and raises nothing. ``silence`` is how long (seconds) all topics of a connection may be silent together before it
+    counts as dead, however often it pings; None: for ever.
+
+    A book needs a whole book to begin with, and again after a break: by a ``request`` of its topic, or by subscribing
+    ``anew``. ``watch`` reads just what shows a break, None for messages that cannot break anything.
+    """
+
+    name: str
+    dataset: str
+    host: str
+    path: str
+    dialect: Dialect
+    topic: Callable[[str, str | None], str]
+    symbol_of: Callable[[str], tuple[str, str | None] | None]
+    parse: Callable[[Sequence[Frame], Mapping[str, Facts]], Pushed]
+    docs: str
+    periods: Mapping[str, str] | None = None
+    silence: float | None = 60.0
+    whole_by: Literal["", "request", "anew"] = ""
+    watch: Callable[[bytes], Seen | None] | None = None
+
+
 @dataclass(frozen=True)
 class Venue:
     """One venue: what can be asked of it, and how it says that something is wrong.
@@ -176,6 +253,11 @@ class Venue:
 
     polls: tuple[Poll, ...] = ()
     """Those of one dataset in order of preference: the next is asked for what the one before did not tell."""
+
+    feeds: tuple[Feed, ...] = ()
+
+    def feed(self, name: str) -> Feed | None:
+        return next((feed for feed in self.feeds if feed.name == name), None)
 
     def endpoints_for(self, dataset: str, period: str | None) -> tuple[Endpoint, ...]:
         return tuple(e for e in self.endpoints if e.dataset == dataset and e.serves(period))
