@@ -124,6 +124,19 @@ def parse_instant(text: str) -> int:
         ) from error
 
 
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds, above 0: ``30s``, ``10m``, ``1h30m``, ``2d``."""
+    found = _DURATION.fullmatch(text.strip().lower().replace(" ", ""))
+    parts = (float(part or 0) for part in found.groups()) if found else ()
+    seconds = sum(part * unit for part, unit in zip(parts, (86_400, 3600, 60, 1), strict=False))
+    if not 0 < seconds < 1e9:
+        raise UsageError(f"{text!r} is not a span of time: write 30s, 10m, 1h30m or 2d")
+    return seconds
+
+
 GRAINS = ("day", "month", "year")
 
 

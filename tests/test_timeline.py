@@ -24,6 +24,7 @@ from htxdata.timeline import (
     iso,
     label_of,
     merge,
+    parse_duration,
     parse_instant,
     subtract,
     to_datetime,
@@ -178,3 +179,19 @@ def test_an_empty_window_has_no_openings() -> None:
         start = grid.floor(10**15)
         assert grid.openings(Window(start, start)) == []
         assert grid.count(Window(start, start)) == grid.count(Window(start, start - DAY)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("0.5s", 0.5), ("10m", 600), ("10min", 600), ("1h30m", 5400), ("2d", 172_800), (" 1H 1S ", 3601)],
+)
+def test_a_span_of_time_is_written_as_people_do(text: str, seconds: float) -> None:
+    """Days, hours, minutes, seconds, in that order."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "s", "0s", "-5s", "5x", "30s1h", "1e3s", "9" * 40 + "d"])
+def test_what_is_no_span_of_time_is_said(text: str) -> None:
+    """The value is named, and how it is written."""
+    with pytest.raises(UsageError, match="is not a span of time: write 30s"):
+        parse_duration(text)
