@@ -41,7 +41,7 @@ class BookWatch:
         return chain is not None and chain.last is not None
 
     def look(self, seen: Seen) -> str | None:
-        """Why a whole book of ``seen.topic`` must be asked for, or None where all is well or already being waited for."""
+        """Why a whole book of ``seen.topic`` must be asked for; None where all is well, or one is on its way."""
         if self.by == "":
             return None
         chain = self._chains.setdefault(seen.topic, _Chain())
