@@ -3,7 +3,7 @@
 A flow names the run, fans out, bounds concurrency and publishes what happened. The work is plain functions of
 ``htxdata.ingest``; delete this folder and everything still runs from the command line and a Python prompt.
 
-``backfill.py`` and ``sync.py`` are the flows; ``fan_out.py`` what they do; ``partitions.py`` the task, one per
-partition; ``artifacts.py`` what a run shows on its page; ``by_hand.py`` a run from a shell; ``local_server.py`` a
-Prefect server for the demo and the tests.
+``backfill.py``, ``sync.py``, ``capture.py`` and ``snapshot.py`` are the flows; ``fan_out.py`` what the first two do;
+``partitions.py`` their task, one per partition; ``artifacts.py`` what a run shows on its page; ``by_hand.py`` a run
+from a shell; ``local_server.py`` a Prefect server for the demo and the tests.
 """

@@ -11,6 +11,7 @@ from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
 from htxdata.ingest.backfill import Outcome
+from htxdata.ingest.capture import Captured
 from htxdata.ingest.run import Report
 from htxdata.ingest.session import Session
 from htxdata.timeline import iso
@@ -53,6 +54,22 @@ def publish(report: Report, session: Session) -> None:
     lost = [{"series": str(s), "span": str(m.window), "why": m.why} for s, m in report.missing]
     if lost:
         _table("missing", lost, "What is missing, and why")
+
+
+def publish_capture(done: Captured) -> None:
+    """The tables ``capture`` and, where something was not heard, ``gaps``."""
+    row = {
+        "frames": done.frames, "bytes": done.size, "seconds": round(done.seconds), "reconnects": done.reconnects,
+        "rows added": done.rows, "gaps": len(done.gaps), "healed": done.healed, "in quarantine": done.quarantined,
+    }  # fmt: skip
+    _table("capture", [row], "What was heard")
+    lost = [
+        {"series": str(gap.series), "feed": gap.feed, "span": str(gap.window), "cause": gap.cause}
+        for gap in done.gaps
+    ]
+    lost += [{"series": topic, "feed": "", "span": "", "cause": why} for topic, why in done.refused.items()]
+    if lost:
+        _table("gaps", lost, "What was not heard, and why")
 
 
 def _table(key: str, rows: list[dict[str, Any]], description: str) -> None:

@@ -37,9 +37,9 @@ BUDGETS: Mapping[str, float] = {
     # htx-api 2.2 [A]: market data of derivatives 800/s per address, for each product line; one budget serves all lines.
     "htx_swap_rest": 780,
     # Inside it, reference data (funding, contract information, open interest, liquidations): 240 in 3 s per address for
-    # USDT-margined contracts [A]. Coin-margined ones are allowed 120 in 3 s, counted apart: their venues will need a
-    # pool of their own, at 39/s.
+    # USDT-margined contracts [A]. Coin-margined ones are allowed 120 in 3 s, counted apart.
     "htx_swap_reference": 78,
+    "htx_swap_coin_reference": 39,
     # S3 bears 5,500 GETs a second per prefix (AWS's own figure) and says SlowDown beyond that, which is obeyed. This is
     # politeness to who pays for them: under a hundredth of that, and still 25 files with their checksums a second, five
     # years of a series in 73 s.
@@ -49,7 +49,9 @@ BUDGETS: Mapping[str, float] = {
 }
 """Requests per second from this machine: to each host, and within a host by its `POOLS`."""
 
-POOLS: Mapping[str, Mapping[str, str]] = {"htx_swap_rest": {"reference": "htx_swap_reference"}}
+POOLS: Mapping[str, Mapping[str, str]] = {"htx_swap_rest": {
+    "reference": "htx_swap_reference", "coin_reference": "htx_swap_coin_reference"
+}}
 """Of each host the pools (``Request.pool``) that its venue counts by a limit of their own, and their budgets. A request
 of a pool needs both budgets, so a lower one of the host bounds the pool as well."""
 

@@ -61,7 +61,8 @@ def test_every_flow_in_the_documents_takes_these_parameters() -> None:
     runs = [words for page in PAGES for words in typed(page, "python")]
     assert runs
     for _, file, *given in runs:
-        signature = re.search(r"^def \w+\((.*?)\) ->", (ROOT / file).read_text(), re.MULTILINE | re.DOTALL)
+        code = (ROOT / file).read_text()
+        signature = re.search(r"^@flow\(.*?\)\ndef \w+\((.*?)\) ->", code, re.MULTILINE | re.DOTALL)
         assert signature
         names = set(re.findall(r"(\w+):", signature[1]))
         assert set(json.loads(given[0]) if given else {}) <= names
@@ -110,10 +111,11 @@ def test_the_first_backfill_and_the_python_example_work(
 ) -> None:
     """README's commands, typed one after the other at a sandbox, end complete; then its Python and SQL have answers."""
     with Sandbox(limits=False) as sandbox:
-        for key in ("htx_spot_rest", "htx_swap_rest", "htx_archive"):
-            monkeypatch.setenv(f"HTXDATA_HOSTS__{key.upper()}", sandbox.hosts[key])
+        for key, base in sandbox.hosts.items():
+            monkeypatch.setenv(f"HTXDATA_HOSTS__{key.upper()}", base)
         for words in typed(ROOT / "README.md", "htxdata"):
             if "--help" not in words:
+                words = ["3s" if word == "1h" else word for word in words]
                 assert main(words[1:]) == 0, (words, capfd.readouterr().err)
     (code,) = blocks(ROOT / "README.md", "python")
     names: dict[str, Any] = {}

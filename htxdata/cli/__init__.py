@@ -11,11 +11,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
 
 from htxdata.errors import HtxdataError
 
-_NO_FRAMES = frozenset({"backfill", "sync", "plan", "snapshot", "audit", "compact"})
+_NO_FRAMES = frozenset({"backfill", "sync", "plan", "snapshot", "audit", "compact", "capture", "distil"})
 """Commands that never make a pandas frame."""
+
+
+class _NoFrames(MetaPathFinder):
+    """There is no pandas here. (None in `sys.modules` will not do: compiled code takes it for the module.)"""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("this command makes no pandas frames", name=name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parser().parse_args(argv)
         if argv is None and options.run.__name__ in _NO_FRAMES:
             # At the first array that it is given, Arrow imports pandas if there is one, and that takes longer than all
-            # other imports together. None stands for a module that cannot be imported. Only in a process of our own.
-            sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+            # other imports together. Only in a process of our own.
+            sys.meta_path.insert(0, _NoFrames())
         return int(options.run(options))
     except HtxdataError as error:
         print(f"htxdata: {error}", file=sys.stderr)

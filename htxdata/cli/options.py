@@ -23,6 +23,7 @@ def _lazy(name: str) -> Callable[[argparse.Namespace], int]:
         module, _, function = name.partition(":")
         return int(getattr(importlib.import_module(f"htxdata.cli.{module}"), function)(options))
 
+    run.__name__ = name.partition(":")[2]
     return run
 
 
@@ -140,15 +141,57 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "sync", "commands:sync", "bring every [[keep]] of htxdata.toml up to now",
              "htxdata --config data/demo/htxdata.toml sync", "", common)  # fmt: skip
 
-    snapshot = _command(
-        commands, "snapshot", "commands:snapshot", "look at what has no history: instruments, open_interest",
+    capture = _command(
+        commands, "capture", "live:capture", "listen to feeds: WebSocket to tape to tables",
+        "HTXDATA_HOSTS__HTX_SWAP_WS=ws://127.0.0.1:8790/htx-swap \\\n"
         "HTXDATA_HOSTS__HTX_SWAP_REST=http://127.0.0.1:8790/htx-swap \\\n"
-        "  htxdata snapshot open_interest --venue htx-linear --symbol 'BTC-*'",
-        "Nobody can ask for it later: what the venue answers is put on the tape, raw, before it is read.\n"
-        "Each look at open_interest is a row of its own; of instruments only what changed is. Exit code 3\n"
-        "where something gave no answer.", common,
+        "  htxdata capture --venue htx-linear --feed trades --feed book --symbol 'BTC-*' --for 30s",
+        "Every frame is on the tape before anything reads it. Lost connections come back by themselves, and\n"
+        "the trades that they cost are asked for over REST. Stop it with Ctrl-C: what was heard is put into\n"
+        "the tables. Exit code 3 where something was lost for good; capture_gaps says what and when.", common,
     )  # fmt: skip
-    snapshot.add_argument("dataset", metavar="DATASET", help="instruments, open_interest")
+    capture.add_argument("--venue", required=True, help="htx-spot, htx-linear")
+    capture.add_argument(
+        "--feed", action="append", required=True, metavar="F",
+        help="trades klines book quotes funding liquidations index, or a glob; once per value",
+    )  # fmt: skip
+    capture.add_argument(
+        "--symbol", action="append", required=True, metavar="S",
+        help="the venue's own spelling or a glob such as 'BTC-*'; once per value",
+    )  # fmt: skip
+    capture.add_argument(
+        "--period", action="append", default=[], metavar="P",
+        help="of the feeds klines and index; 1min where left out; once per value",
+    )  # fmt: skip
+    capture.add_argument("--for", dest="lasting", metavar="T", help="30s, 10m, 1h30m, 2d; until stopped where left out")
+    capture.add_argument(
+        "--rotate", default="1h", metavar="T", help="how long one connection and its tape last (%(default)s)"
+    )
+
+    distil = _command(
+        commands, "distil", "live:distil", "put what is on the tapes into the tables",
+        "htxdata --config data/demo/htxdata.toml distil --venue htx-linear --feed trades",
+        "Safe while capture runs, which does it as well. A second run changes nothing. Exit code 3 where\n"
+        "something was not heard and could not be had by another way either.", common,
+    )  # fmt: skip
+    distil.add_argument("--venue", help="all where left out")
+    distil.add_argument("--feed", help="all where left out")
+    distil.add_argument("--again", action="store_true", help="read every tape from its beginning")
+    distil.add_argument("--json", action="store_true", help="print JSON")
+
+    snapshot = _command(
+        commands, "snapshot", "commands:snapshot", "look at what has no history: instruments, open_interest, …",
+        "HTXDATA_HOSTS__HTX_SWAP_REST=http://127.0.0.1:8790/htx-swap \\\n"
+        "  htxdata snapshot index_constituents --venue htx-linear --symbol 'BTC-*'",
+        "Nobody can ask for it later: what the venue answers is put on the tape, raw, before it is read.\n"
+        "Each look at open_interest and indicative_funding_rates is a row of its own; of instruments and\n"
+        "index_constituents (the baskets of indices) only what changed is. Exit code 3 where something gave\n"
+        "no answer.", common,
+    )  # fmt: skip
+    snapshot.add_argument(
+        "dataset", metavar="DATASET",
+        help="instruments, open_interest, index_constituents, indicative_funding_rates",
+    )  # fmt: skip
     snapshot.add_argument(
         "--venue", action="append", default=[], help="once per value; every venue that has it where left out"
     )

@@ -50,6 +50,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def clock(seconds: float) -> str:
+    """``0:07``, ``12:03``, ``1:00:03``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 class Steps(Protocol):
     """Who is told of every finished job."""
 
@@ -151,6 +158,8 @@ def tell(report: Report) -> None:
             more = f" and {len(joined) - 1} more spans" if len(joined) > 1 else ""
             note(f"{what}: {series} {joined[0]}{more}: {why}")
 
+    for gap in report.healed[:20]:
+        note(f"healed: {gap.series} {gap.window}: what the capture had lost is there")
     spans(report.unobtainable, "unobtainable")
     spans(report.missing, "missing")
 

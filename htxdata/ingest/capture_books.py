@@ -61,17 +61,16 @@ class BookWatch:
             chain.last = None
             chain.waiting = [(seen.sequence, previous)]
             return why
-        return self._wait(chain, seen.sequence, previous)
+        self._wait(chain, seen.sequence, previous)
+        return None  # the session asks for a whole book as soon as it is subscribed
 
-    def _wait(self, chain: _Chain, sequence: int, previous: int) -> str | None:
-        first = not chain.waiting
+    def _wait(self, chain: _Chain, sequence: int, previous: int) -> None:
         if chain.waiting and sequence <= chain.waiting[-1][0]:
-            return None
+            return
         if chain.waiting and chain.waiting[-1][0] != previous:
             chain.waiting.clear()  # what came before can no longer be joined to it
         chain.waiting.append((sequence, previous))
         del chain.waiting[:-_MOST_WAITING]
-        return "there is no whole book yet" if first else None
 
     def _begin(self, chain: _Chain, sequence: int) -> str | None:
         if self.by == "request" and chain.last is not None and sequence <= chain.last:

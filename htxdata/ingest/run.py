@@ -16,6 +16,7 @@ from htxdata.config import POOLS, Keep, Settings
 from htxdata.errors import ConfigError, UsageError
 from htxdata.ingest.backfill import Missing, Outcome, fill
 from htxdata.ingest.deep import fill_deep
+from htxdata.ingest.distil_gaps import Gap, heal_gaps
 from htxdata.ingest.heal import heal_lake, heal_tape
 from htxdata.ingest.plan import (
     PUBLISHED_AFTER,
@@ -70,6 +71,9 @@ class Report:
     outcomes: list[Outcome] = field(default_factory=list)
     missing: list[tuple[Series, Missing]] = field(default_factory=list)
     unobtainable: list[tuple[Series, Missing]] = field(default_factory=list)
+    healed: list[Gap] = field(default_factory=list)
+    """Gaps of a capture whose rows have come by now."""
+
     seconds: float = 0.0
 
     @property
@@ -367,8 +371,13 @@ def do_job(job: Job, session: Session, skip: bool = False) -> Outcome:
 
 
 def account(plans: Sequence[SeriesPlan], outcomes: Sequence[Outcome], session: Session) -> Report:
-    """What is still missing, read from the lake itself: a run is complete only if its footers say so (law 4)."""
+    """What is still missing, read from the lake itself: a run is complete only if its footers say so (law 4).
+
+    What a capture had lost and is there by now is marked as healed.
+    """
     report = Report(list(plans), list(outcomes))
+    for venue in sorted({plan.series.venue for plan in plans}):
+        report.healed += heal_gaps(session.store, venue)
     reasons: dict[Series, list[Missing]] = {}
     gone: dict[Series, list[Missing]] = {}
     open_yet: dict[Series, list[Window]] = {}

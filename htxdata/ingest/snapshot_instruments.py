@@ -8,19 +8,14 @@ from typing import Any, ClassVar
 
 from htxdata.errors import Incomplete
 from htxdata.ingest.session import Session, match_symbols
+from htxdata.ingest.snapshot_states import SAYS, held, in_turn, keep
 from htxdata.market import Series
 from htxdata.schema import dataset as dataset_named
 from htxdata.schema.arrow import conform
-from htxdata.store.coverage import Asked
-from htxdata.store.layout import Partition
-from htxdata.timeline import DAY, Window, iso, label_of
+from htxdata.timeline import from_datetime, iso
 from htxdata.venues.terms import Venue
 
-CONFIRM_EVERY = DAY
-"""An unchanged description makes no new row; that it still held is noted once a day (a span in the footer)."""
-
-_SAME = ("base", "quote", "settle", "kind", "status", "contract_size", "tick_size", "lot_size", "listed_at",
-         "delivery_at")  # fmt: skip
+_SAID = SAYS["instruments"]
 
 
 @dataclass(frozen=True)
@@ -51,76 +46,57 @@ def snapshot_instruments(session: Session, venue: Venue, symbols: Sequence[str] 
     parsed, heard = answer
     names: list[str] = list(parsed.columns["symbol"])
     wanted = set(match_symbols(venue, symbols, names)) if tuple(symbols) != ("*",) else set(names)
-    stored = {
-        series.symbol: series for series in session.store.series(dataset="instruments", venue=venue.name)
-    }
     counts = {"new": 0, "changed": 0, "gone": 0}
     for at, symbol in enumerate(names):
         if symbol in wanted:
-            row = {name: parsed.columns[name][at] for name in _SAME}
-            _note(session, Series("instruments", venue.name, symbol), row, heard, symbol in stored, counts)
+            row = {name: parsed.columns[name][at] for name in _SAID}
+            _note(session, Series("instruments", venue.name, symbol), row, heard, counts)
     if tuple(symbols) == ("*",):
-        for symbol in sorted(set(stored) - set(names)):
-            _gone(session, stored[symbol], heard, counts)
+        stored = session.store.series(dataset="instruments", venue=venue.name)
+        for series in stored:
+            if series.symbol not in wanted:
+                _gone(session, series, heard, counts)
     return Snapshot(venue.name, heard, len(wanted), **counts)
 
 
-def _newest(session: Session, series: Series, year: int) -> tuple[dict[str, Any] | None, int]:
-    """The newest stored row of a symbol, and up to when it was confirmed."""
-    spans = session.store.coverage(series)
-    confirmed = max((span.end for span in spans), default=0)
-    for label in range(year, 2016, -1):
-        table = session.store.read(Partition(series.dataset, series.venue, series.symbol, None, str(label)))
-        if table is not None and len(table):
-            return table.slice(len(table) - 1, 1).to_pylist()[0], confirmed
-    return None, confirmed
-
-
-def _note(
-    session: Session, series: Series, row: dict[str, Any], heard: int, stored: bool, counts: dict[str, int]
-) -> None:
-    last, confirmed = _newest(session, series, int(label_of("year", heard))) if stored else (None, 0)
-    before = None if last is None else {name: _plain(last[name]) for name in _SAME}
-    if before == row:
-        if heard - confirmed >= CONFIRM_EVERY:
-            _commit(session, series, None, Window(confirmed, heard), heard)
-        return
-    counts["new" if last is None else "changed"] += 1
-    row = dict(row)
-    if row["status"] == "delisted" and last is not None:
-        # Gone before we ever looked: when, nobody says. Gone since the last look: now is the best we know.
-        row["delisted_at"] = _plain(last["delisted_at"]) if last["status"] == "delisted" else heard
-    _commit(session, series, row, Window(confirmed or heard, heard + 1), heard)
+def _note(session: Session, series: Series, row: dict[str, Any], heard: int, counts: dict[str, int]) -> None:
+    with in_turn(session.store, series):
+        known = held(session.store, series, heard)
+        last = _last(known.rows)
+        if row["status"] == "delisted" and last is not None:
+            # Gone before we ever looked: when, nobody says. Gone since the last look: now is the best we know.
+            row["delisted_at"] = last["delisted_at"] if last["status"] == "delisted" else heard
+        if keep(session.store, series, known, _table(row, heard), heard):
+            counts["new" if last is None else "changed"] += 1
 
 
 def _gone(session: Session, series: Series, heard: int, counts: dict[str, int]) -> None:
     """A symbol that left the list keeps its history and gets a last row (HTX publishes no delisting time)."""
-    last, confirmed = _newest(session, series, int(label_of("year", heard)))
-    if last is None or last["status"] == "delisted":
-        return
-    counts["gone"] += 1
-    row = {name: _plain(last[name]) for name in _SAME}
-    row.update(status="delisted", delisted_at=heard)
-    _commit(session, series, row, Window(confirmed or heard, heard + 1), heard)
+    with in_turn(session.store, series):
+        known = held(session.store, series, heard)
+        last = _last(known.rows)
+        if last is None or last["status"] == "delisted":
+            return
+        row = {name: last[name] for name in _SAID}
+        row.update(status="delisted", delisted_at=heard)
+        counts["gone"] += keep(session.store, series, known, _table(row, heard), heard)
+
+
+def _last(rows: Any) -> dict[str, Any] | None:
+    if rows is None:
+        return None
+    return {name: _plain(value) for name, value in rows.to_pylist()[-1].items()}
 
 
 def _plain(value: Any) -> Any:
-    from htxdata.timeline import from_datetime
-
     return from_datetime(value) if hasattr(value, "tzinfo") else value
 
 
-def _commit(session: Session, series: Series, row: dict[str, Any] | None, window: Window, heard: int) -> None:
-    dataset = dataset_named("instruments")
-    from htxdata.store.layout import partitions
-
-    for partition in partitions(series, window):
-        table = None
-        if row is not None and partition.label == label_of("year", heard):
-            columns = {name: [value] for name, value in row.items() if value is not None}
-            table = conform(dataset, {**columns, "as_of": [heard], "source": "rest", "received_at": heard})
-        asked = Asked(window.intersect(partition.window), "rest", heard, "present")
-        session.store.commit(partition, table, [asked])
+def _table(row: dict[str, Any], heard: int) -> Any:
+    columns = {name: [value] for name, value in row.items() if value is not None}
+    return conform(
+        dataset_named("instruments"), {**columns, "as_of": [heard], "source": "rest", "received_at": heard}
+    )
 
 
 __all__ = ["Snapshot", "snapshot_instruments"]

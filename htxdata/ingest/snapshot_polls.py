@@ -12,6 +12,7 @@ import pyarrow as pa
 from htxdata.errors import BadReply, Incomplete, Refused, Unreachable
 from htxdata.ingest.revisions import keeper
 from htxdata.ingest.session import Session, match_symbols
+from htxdata.ingest.snapshot_states import CONFIRM_EVERY, held, in_turn, keep
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply
 from htxdata.schema import Dataset
@@ -30,6 +31,13 @@ AT_ONCE = 16
 NOT_THERE = ("delisted", "pending")
 """Instruments that no longer or do not yet exist for anybody who trades: there is nothing to ask for."""
 
+ONLY = {"indicative_funding_rates": "swap"}
+"""Of some datasets, the one kind of instrument that has them: what is delivered pays no funding."""
+
+_REACH = 3 * CONFIRM_EVERY
+"""Of a pause of three days and more nothing is said. Looks up to two days apart never leave such a hole, as what they
+find is confirmed within a day."""
+
 
 @dataclass(frozen=True)
 class Polled:
@@ -37,7 +45,8 @@ class Polled:
 
     Of the ``wanted`` instruments ``rows`` have an answer that is in the lake now, ``new`` of them one that was not
     there before; ``missing`` holds a sentence for each of the others. ``left_out`` are instruments that are not there
-    to be asked for, or that the venue suspended and says nothing of. ``heard`` is when the last answer came (0: none).
+    to be asked for, that cannot have it, or that the venue suspended and says nothing of. ``heard`` is when the last
+    answer came (0: none).
     """
 
     dataset: str
@@ -51,22 +60,28 @@ class Polled:
 
     def __str__(self) -> str:
         when = f" at {iso(self.heard)}" if self.heard else ""
-        more = f", {len(self.left_out)} instruments that do not trade left out" if self.left_out else ""
+        why = "do not trade or cannot have one" if self.dataset in ONLY else "do not trade"
+        more = f", {len(self.left_out)} instruments that {why} left out" if self.left_out else ""
+        what = "baskets" if dataset_named(self.dataset).density == "states" else "rows"
         return (
             f"{self.venue}: {self.dataset} of {self.rows} of {self.wanted} instruments{when}: "
-            f"{self.new} new rows{more}"
+            f"{self.new} new {what}{more}"
         )
 
 
 def snapshot_polled(session: Session, dataset: str, venue: Venue, symbols: Sequence[str] = ("*",)) -> Polled:
-    """Ask the venue what ``dataset`` is now, for every instrument that is there, and store a row for each.
+    """Ask the venue what ``dataset`` is now, for every instrument that is there, and store what it says of each.
 
-    Each row is one instant: the coverage says that this instant was seen, and nothing of what lies between two looks.
-    A reply that cannot be read is set aside (law 9), and the next way to ask is tried; the tape has it in any case.
+    A row is one instant: the coverage says that this instant was seen, and nothing of what lies between two looks. What
+    holds until it changes (a basket) is stored where it changed: see ``snapshot_states.py``. A reply that cannot be
+    read is set aside (law 9), and the next way to ask is tried; the tape has it in any case.
     """
-    meant, states = _instruments(session, venue, symbols)
-    absent = [name for name in meant if states.get(name) in NOT_THERE]
-    todo = [name for name in meant if states.get(name) not in NOT_THERE]
+    meant, states, kinds = _instruments(session, venue, symbols)
+    only = ONLY.get(dataset)
+    absent = [
+        name for name in meant if states.get(name) in NOT_THERE or (only and kinds.get(name, only) != only)
+    ]
+    todo = [name for name in meant if name not in set(absent)]
     with Tape(session.tape, venue.name, dataset) as tape:
         look = _Look(session, venue, dataset_named(dataset), tape, {venue.fold(name): name for name in todo})
         for poll in venue.polls_for(dataset):
@@ -88,8 +103,10 @@ def snapshot_polled(session: Session, dataset: str, venue: Venue, symbols: Seque
     )
 
 
-def _instruments(session: Session, venue: Venue, symbols: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The symbols that are meant, and the states of all that the venue lists.
+def _instruments(
+    session: Session, venue: Venue, symbols: Sequence[str]
+) -> tuple[list[str], dict[str, str], dict[str, str]]:
+    """The symbols that are meant, and the states and kinds of all that the venue lists.
 
     What is open now cannot be asked for later: where the venue gives no list, the lake's own will do.
     """
@@ -97,11 +114,12 @@ def _instruments(session: Session, venue: Venue, symbols: Sequence[str]) -> tupl
     if answer is not None:
         columns = answer[0].columns
         states = dict(zip(columns["symbol"], columns["status"], strict=True))
-        return match_symbols(venue, symbols, list(states)), states
+        kinds = dict(zip(columns["symbol"], columns["kind"], strict=True))
+        return match_symbols(venue, symbols, list(states)), states, kinds
     known = [series.symbol for series in session.store.series(dataset="instruments", venue=venue.name)]
     if not known and tuple(symbols) == ("*",):
         raise Incomplete(f"{venue.name}: the venue gave no usable list of instruments, and the lake has none")
-    return match_symbols(venue, symbols, known or None), {}
+    return match_symbols(venue, symbols, known or None), {}, {}
 
 
 @dataclass
@@ -171,7 +189,8 @@ class _Look:
             reply_record(request.path, request.params, reply.status, reply.body, reply.received_at)
         )
         try:
-            found = self._read(poll, reply, symbol)
+            for told, rows in self._read(poll, reply, symbol):
+                self._keep(told, rows, reply.received_at)
         except BadReply as error:
             self.session.quarantine(
                 self.venue, self.dataset.name, request, reply.body, reply.received_at, str(error)
@@ -182,34 +201,42 @@ class _Look:
             self.session.say(
                 f"{self.venue.name}: {self.dataset.name}{f' of {symbol}' if symbol else ''}: {why}"
             )
-            return
-        for told, row in found:
-            self._keep(told, row, reply.received_at)
 
     def _read(self, poll: Poll, reply: Reply, symbol: str | None) -> list[tuple[str, pa.Table]]:
-        """The reply as one row for each symbol that it tells of."""
+        """The reply as the rows of each symbol that it tells of, all of one instant."""
         parsed = poll.parse(reply, symbol)
         if not parsed.page.count:
             return []
         columns = {name: values for name, values in parsed.columns.items() if name != "symbol"}
         heard = {"source": "rest", "received_at": reply.received_at}
         table = conform(self.dataset, {**columns, **heard}, parsed.unfit)
-        return [(told, table.slice(at, 1)) for at, told in enumerate(parsed.columns["symbol"])]
+        places: dict[str, list[int]] = {}
+        for at, told in enumerate(parsed.columns["symbol"]):
+            places.setdefault(told, []).append(at)
+        times = times_of(self.dataset, table)
+        mixed = [told for told, rows in places.items() if len(set(times[rows].tolist())) > 1]
+        if mixed:
+            raise BadReply(f"the answer tells of {mixed[0]!r} at several instants")
+        return [(told, table.take(pa.array(rows))) for told, rows in places.items()]
 
-    def _keep(self, told: str, row: pa.Table, heard: int) -> None:
-        """Commit one row, if it is of a symbol that has no answer yet."""
+    def _keep(self, told: str, rows: pa.Table, heard: int) -> None:
+        """Commit the rows of one symbol, if it has no answer yet."""
         symbol = self.open.get(self.venue.fold(told))
         if symbol is None:
             return
-        at = int(times_of(self.dataset, row)[0])
-        partition = partition_of(Series(self.dataset.name, self.venue.name, symbol), at)
-        store = self.session.store
-        seen = Asked(Window(at, at + 1), "rest", heard, "present")
-        committed = store.commit(partition, row, [seen], on_replace=keeper(store, partition))
+        series, store = Series(self.dataset.name, self.venue.name, symbol), self.session.store
+        at = int(times_of(self.dataset, rows)[0])
+        if self.dataset.density == "states":
+            with in_turn(store, series):
+                new = int(keep(store, series, held(store, series, at), rows, heard, _REACH))
+        else:
+            partition = partition_of(series, at)
+            seen = Asked(Window(at, at + 1), "rest", heard, "present")
+            new = store.commit(partition, rows, [seen], on_replace=keeper(store, partition)).added
         with self._lock:
             del self.open[self.venue.fold(told)]
             self.rows += 1
-            self.new += committed.added
+            self.new += new
             self.heard = max(self.heard, heard)
 
     def _note(self, symbol: str | None, why: str) -> None:

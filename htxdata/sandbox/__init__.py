@@ -2,8 +2,8 @@
 
 A counterpart, not a mirror: it speaks HTX's wire formats and shares no parsing or encoding code with the client
 side, so that a mistake there is not repeated here. The truth is in `Market` (or `Replay`, recorded data), the wire in
-`rest` and the endpoint files, the bulk archive in `archive` and its neighbours, what goes wrong in `Faults`. REST and
-the archive are served so far.
+`rest` and the endpoint files, the sockets in `websocket` and its neighbours, the bulk archive in `archive` and its
+neighbours, what goes wrong in `Faults`.
 
     with Sandbox(seed=0) as sandbox:
         requests.get(sandbox.hosts["htx_spot_rest"] + "/market/history/kline", {"symbol": "btcusdt", "period": "1min"})
@@ -11,9 +11,23 @@ the archive are served so far.
 
 from .faults import Faults, Rule
 from .instruments import Instrument
+from .live_books import LiveBook
 from .market import Market
 from .replay import Replay
 from .rest import Record
 from .server import Sandbox, serve
+from .websocket_lines import Command, Socket
 
-__all__ = ["Faults", "Instrument", "Market", "Record", "Replay", "Rule", "Sandbox", "serve"]
+__all__ = [
+    "Command",
+    "Faults",
+    "Instrument",
+    "LiveBook",
+    "Market",
+    "Record",
+    "Replay",
+    "Rule",
+    "Sandbox",
+    "Socket",
+    "serve",
+]

@@ -54,6 +54,7 @@ class Exchange:
     v5: bool = True
     v5_from_inclusive: bool = True
     spot_history: int | None = None
+    crowd: int = 0
     bodies: Recent = field(default_factory=lambda: Recent(96))
 
     def source(self, venue: str, symbol: str, dataset: str) -> Market | Replay:

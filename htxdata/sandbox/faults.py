@@ -31,15 +31,17 @@ FILE_KINDS = ("missing_day", "late_file", "replaced_file")
 """A file of the archive is not there, not there yet, or has other content at first. Decided once for each file."""
 TRANSIT_KINDS = ("wrong_checksum", "corrupt_file")
 """One answer of the archive has a wrong checksum, or a zip or tar.gz of the right length with wrong bytes."""
+FRAME_KINDS = (
+    "missed_frame", "duplicated_frame", "reordered_frame", "sequence_break", "disconnect", "silence", "cut_frame",
+    "garbage_frame",
+)  # fmt: skip
+"""A data frame of a WebSocket is not sent as it should be, or none is any more."""
 KINDS: dict[str, str] = {
     **dict.fromkeys((*ANSWER_KINDS, *BODY_KINDS, *ROW_KINDS), "rest"),
-    **dict.fromkeys(
-        ("missed_frame", "duplicated_frame", "reordered_frame", "sequence_break", "disconnect", "silence"),
-        "websocket",
-    ),
+    **dict.fromkeys(FRAME_KINDS, "websocket"),
     **dict.fromkeys((*FILE_KINDS, *TRANSIT_KINDS), "archive"),
 }
-"""kind -> what it applies to. Kinds of websocket and archive are accepted and never fire on REST."""
+"""kind -> what it applies to."""
 
 _ON_ARCHIVE: dict[str, str | tuple[str, ...]] = {
     **dict.fromkeys(("throttle", "ban", "error", "stall", "drop", "cut"), ""),
@@ -54,6 +56,7 @@ _MODES = {
     "cut": ("length", "gzip"),
     "garbage": ("json", "types", "value", "column", "nan"),
     "corrupt_file": ("flip", "torn"),
+    "garbage_frame": ("bytes", "json"),
 }
 
 
@@ -71,11 +74,14 @@ class Rule:
     after: int = 0  # not before N matching requests have passed
     times: int = 0  # at most N times (0: no bound)
     between: tuple[float, float] | None = None  # seconds of run time, [t0, t1)
-    host: str = "*"  # glob over htx_spot_rest, htx_swap_rest, htx_archive
+    host: str = "*"  # glob over htx_spot_rest, htx_swap_rest, htx_archive, htx_spot_ws, htx_swap_ws
     path: str = "*"  # glob over the path without the host's prefix
     symbol: str = "*"  # glob over symbol / contract_code, in the archive over the venue's symbol of the file
-    seconds: float = 1.0  # of a ban, a stall, until a revised candle settles, a late or replaced file appears
-    forever: bool = False  # a stall that never answers
+    topic: str = "*"  # glob over the topic of a WebSocket frame
+    # Of a ban, a stall, a silence, of refused connections after a disconnect (0: none); until a revised candle settles,
+    # a late or replaced file appears.
+    seconds: float = 1.0
+    forever: bool = False  # a stall that never answers, a silence that never ends
     status: int = 0  # HTTP status of throttle, ban, error (0: the usual one)
     mode: str = ""  # which way of the kind, see _MODES; empty: one is chosen by the dice
     rows: int = 0  # empty: only answers of more rows than this
@@ -126,7 +132,7 @@ class Faults:
     def about(self, kind: str, host: str, path: str, symbol: str, elapsed: float) -> Fired | None:
         """The first rule of a kind that strikes a file, wherever and however often it is asked for."""
         for number, rule in enumerate(self.rules):
-            if rule.kind != kind or not _concerns(rule, host, path, symbol):
+            if rule.kind != kind or not concerns(rule, host, path, symbol):
                 continue
             dice = key_of("file", self.seed, number, path)
             chosen = (dice >> 11) / 2.0**53 < rule.probability and not (rule.every and dice % rule.every)
@@ -141,15 +147,24 @@ class Faults:
             self._noted.add(fact)
             self.fired.append(fact)
 
-    def decide(self, host: str, path: str, symbol: str, elapsed: float) -> list[Fired]:
-        """The rules that fire on this request, in order. `elapsed` is seconds of run time."""
+    def decide(
+        self, host: str, path: str, symbol: str, elapsed: float, *, topic: str | None = None, counted: bool = False
+    ) -> list[Fired]:
+        """The rules that fire on this request, or on this frame of a topic, in order. `elapsed` is seconds of run time.
+
+        `counted`: the frame has numbers that follow those of the frame before, so that they can be broken.
+        """
         ban = self._bans.get(host)
         if ban and elapsed < ban[0]:
             return [Fired(ban[1], 0)]
         fired: list[Fired] = []
         spoken_for = False
         for number, rule in enumerate(self.rules):
-            if not _applies(rule.kind, host, path) or not _concerns(rule, host, path, symbol):
+            if topic is None and not _applies(rule.kind, host, path):
+                continue
+            if topic is not None and not _harms(rule.kind, counted):
+                continue
+            if not concerns(rule, host, path, symbol, topic or ""):
                 continue
             self._seen[number] += 1
             count = self._seen[number]
@@ -178,7 +193,7 @@ class Faults:
 
     @classmethod
     def named(cls, name: str) -> Faults:
-        """A preset: flaky, storm, banhammer, garbage or revisions. An unknown name raises ValueError."""
+        """A preset: flaky, storm, banhammer, garbage, revisions or drops. An unknown name raises ValueError."""
         if name not in PRESETS:
             raise ValueError(f"unknown faults {name!r}; known names are {', '.join(PRESETS)}")
         return cls(*PRESETS[name])
@@ -224,12 +239,20 @@ def _applies(kind: str, host: str, path: str) -> bool:
     return KINDS[kind] == "rest"
 
 
-def _concerns(rule: Rule, host: str, path: str, symbol: str) -> bool:
-    return (
-        fnmatchcase(host, rule.host)
-        and fnmatchcase(path, rule.path)
-        and fnmatchcase(symbol.lower(), rule.symbol.lower())
+def _harms(kind: str, counted: bool) -> bool:
+    """Whether a kind is decided for a frame."""
+    return kind in FRAME_KINDS and (counted or kind != "sequence_break")
+
+
+def concerns(rule: Rule, host: str, path: str, symbol: str = "", topic: str = "") -> bool:
+    """Whether a rule is about this host, path, symbol and topic; nothing in particular is about all of them."""
+    facts = (
+        (rule.host, host),
+        (rule.path, path),
+        (rule.symbol.lower(), symbol.lower()),
+        (rule.topic.lower(), topic.lower()),
     )
+    return all(glob == "*" or fnmatchcase(fact, glob) for glob, fact in facts)
 
 
 _KEYS = tuple(field.name for field in fields(Rule))
@@ -263,6 +286,23 @@ def _rule(given: Mapping[str, Any]) -> Rule:
     return Rule(**taken)
 
 
+def _frames(share: float) -> tuple[Rule, ...]:
+    """Every kind of harm to frames, to that share of them; connections are lost more rarely."""
+    return (
+        *(Rule(kind, share) for kind in FRAME_KINDS if kind not in ("disconnect", "silence")),
+        Rule("disconnect", share / 10),
+        Rule("silence", share / 50, seconds=20.0),
+    )
+
+
+def _drops(path: str) -> tuple[Rule, ...]:
+    """Three connections lost and one that falls silent, in the first minute."""
+    return (
+        *(Rule("disconnect", between=(start, 1e9), times=1, path=path) for start in (8.0, 20.0, 50.0)),
+        Rule("silence", between=(32.0, 1e9), times=1, path=path, forever=True),
+    )
+
+
 PRESETS: dict[str, tuple[Rule, ...]] = {
     "flaky": (
         Rule("throttle", 0.02),
@@ -277,6 +317,7 @@ PRESETS: dict[str, tuple[Rule, ...]] = {
         Rule("reorder", 0.02),
         Rule("wrong_checksum", 0.01),
         Rule("corrupt_file", 0.01),
+        *_frames(0.0005),
     ),
     "storm": (
         Rule("throttle", 0.1),
@@ -293,8 +334,10 @@ PRESETS: dict[str, tuple[Rule, ...]] = {
         Rule("ban", 0.002, seconds=5.0),
         Rule("wrong_checksum", 0.03),
         Rule("corrupt_file", 0.03),
+        *_frames(0.003),
     ),
     "banhammer": (Rule("throttle", every=25, mode="headers"), Rule("ban", every=100, seconds=10.0)),
     "garbage": (Rule("garbage", 0.1), Rule("cut", 0.05), Rule("error", 0.05)),
     "revisions": (Rule("revise", 0.5, seconds=300.0), Rule("reorder", 0.05)),
+    "drops": tuple(rule for path in ("/ws", "/feed", "/linear-swap-ws") for rule in _drops(path)),
 }

@@ -6,8 +6,11 @@ clock: what an instrument's status is at some instant is asked with that instant
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from .periods import DAY, SECOND
@@ -169,8 +172,57 @@ _TABLE = (
 )
 # fmt: on
 
-INSTRUMENTS: dict[str, dict[str, Instrument]] = {
-    venue: {one.symbol: one for one in _TABLE if one.venue == venue} for venue in (SPOT, LINEAR)
+_CROWD = {SPOT: re.compile(r"c(\d{3})usdt"), LINEAR: re.compile(r"C(\d{3})-USDT")}
+
+
+@cache
+def _of_crowd(venue: str, symbol: str) -> Instrument | None:
+    """One of the many alike, made from its name; None if it is nobody's."""
+    found = _CROWD[venue].fullmatch(symbol)
+    if found is None:
+        return None
+    number = int(found[1])
+    level, decimals = 3.0 * 10.0 ** (number % 5) * (1.0 + number / 1000.0), 5 - number % 5
+    base = f"C{number:03}"
+    if venue == SPOT:
+        return _spot(symbol, base, "USDT", "2026-01-05", level, decimals, 4, 4.0, 2_000, swing=0.3)
+    eras = (("2026-01-05T08:00", 8),)
+    return _linear(symbol, "2026-01-05", level, decimals, (1, 2), 4.0, 60, eras=eras, swing=0.3)
+
+
+class Table(dict[str, Instrument]):
+    """symbol -> Instrument. It lists the few that have a story, and knows the crowd too: `c000usdt` to `c999usdt` and
+    `C000-USDT` to `C999-USDT`, all of them busy, for those who need a hundred of something (`Sandbox(crowd=...)`)."""
+
+    def __init__(self, venue: str, listed: Iterable[Instrument]) -> None:
+        super().__init__((one.symbol, one) for one in listed)
+        self._venue = venue
+
+    def __missing__(self, symbol: str) -> Instrument:
+        one = _of_crowd(self._venue, symbol)
+        if one is None:
+            raise KeyError(symbol)
+        return one
+
+    def __contains__(self, symbol: object) -> bool:
+        return super().__contains__(symbol) or (
+            isinstance(symbol, str) and _of_crowd(self._venue, symbol) is not None
+        )
+
+    def get(self, symbol: str, default: Any = None) -> Any:
+        try:
+            return self[symbol]
+        except KeyError:
+            return default
+
+    def listed(self, crowd: int) -> list[Instrument]:
+        """Those with a story, and so many of the crowd."""
+        names = (f"c{number:03}usdt" if self._venue == SPOT else f"C{number:03}-USDT" for number in range(crowd))
+        return [*self.values(), *(self[name] for name in names)]
+
+
+INSTRUMENTS: dict[str, Table] = {
+    venue: Table(venue, (one for one in _TABLE if one.venue == venue)) for venue in (SPOT, LINEAR)
 }
 """venue -> symbol -> Instrument, in listing-page order."""
 

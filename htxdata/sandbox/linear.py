@@ -10,7 +10,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import linear_funding, linear_interest, linear_liquidations, linear_prices, trade_pages
+from . import (
+    coin_margined,
+    linear_constituents,
+    linear_funding,
+    linear_indicative,
+    linear_interest,
+    linear_liquidations,
+    linear_prices,
+    trade_pages,
+)
 from .answers import Answer, Ask, Exchange, hyphens, reply, underscores
 from .candles import Window, envelope, kept_or_made, number
 from .instruments import INSTRUMENTS, LINEAR, Instrument, contract, contract_type, instant
@@ -124,7 +133,9 @@ def contract_info(exchange: Exchange, ask: Ask) -> Answer:
     if business not in ("swap", "futures", "all"):
         raise underscores(ask, 1067, "The business_type field is invalid.")
     rows = [
-        _row(one, ask.now) for one in INSTRUMENTS[LINEAR].values() if one.status_at(ask.now) != "pre-online"
+        _row(one, ask.now)
+        for one in INSTRUMENTS[LINEAR].listed(exchange.crowd)
+        if one.status_at(ask.now) != "pre-online"
     ]
     wanted = None if not code else contract(code, ask.now)
     return reply(
@@ -158,7 +169,7 @@ def query_elements(exchange: Exchange, ask: Ask) -> Answer:
     if code and wanted is None:
         raise underscores(ask, 1014, "The contract does not exist.")
     data = []
-    for one in INSTRUMENTS[LINEAR].values():
+    for one in INSTRUMENTS[LINEAR].listed(exchange.crowd):
         if one.delivery_at is not None or one.status_at(ask.now) == "pre-online" or wanted not in (None, one):
             continue
         hours = [length for since, length in one.funding_eras if since <= ask.now] or [one.funding_eras[0][1]]
@@ -269,14 +280,14 @@ ENDPOINTS: dict[str, Callable[[Exchange, Ask], Answer]] = {
     "/heartbeat/": heartbeat,
     "/swap-api/v1/swap_contract_info": coin_swaps,
     "/api/v1/contract_contract_info": coin_futures,
-    "/linear-swap-api/v1/swap_funding_rate": linear_funding.current_v1,
-    "/linear-swap-api/v1/swap_batch_funding_rate": linear_funding.batch_v1,
     "/linear-swap-api/v1/swap_historical_funding_rate": linear_funding.history_v1,
-    "/v5/market/funding_rate": linear_funding.current_v5,
     "/v5/market/funding_rate_history": linear_funding.history_v5,
     "/v5/market/open_interest": linear_interest.current_v5,
     "/linear-swap-api/v1/swap_open_interest": linear_interest.current_v1,
     "/linear-swap-api/v1/swap_his_open_interest": linear_interest.history,
     "/v5/market/liquidation_orders": linear_liquidations.orders_v5,
     "/linear-swap-api/v3/swap_liquidation_orders": linear_liquidations.orders_v3,
+    **linear_constituents.ENDPOINTS,
+    **linear_indicative.ENDPOINTS,
+    **coin_margined.ENDPOINTS,
 }

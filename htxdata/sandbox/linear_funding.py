@@ -1,9 +1,8 @@
-"""The funding endpoints of linear swaps, v5 and v1 (htx-api 4.1, 4.7). All values are strings, times in ms."""
+"""The history of fundings of linear swaps, v5 and v1 (htx-api 4.1, 4.7). All values are strings, times in ms."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 
@@ -11,9 +10,8 @@ from .answers import Answer, Ask, Exchange, Refusal, five, page, reply, undersco
 from .bars import Columns
 from .breakage import take
 from .candles import number
-from .instruments import INSTRUMENTS, LINEAR, Instrument, contract
+from .instruments import LINEAR, Instrument, contract
 from .noise import Ints
-from .periods import DAY
 
 _FOREVER = 4_102_444_800_000_000  # 2100-01-01, us
 
@@ -46,13 +44,6 @@ def _page(
     if newest:
         rows = take(rows, np.arange(last - first, dtype=np.int64)[::-1])
     return rows if ask.bend is None else ask.bend(rows, ask.now)
-
-
-def _coming(exchange: Exchange, ask: Ask, one: Instrument) -> Columns:
-    """The settlement that is coming and the one after it."""
-    source = exchange.source(LINEAR, one.symbol, "funding_rates")
-    ahead = source.funding_rates(LINEAR, one.symbol, ask.now + 1, ask.now + 3 * DAY)
-    return take(ahead, np.arange(min(2, len(ahead["funding_time"])), dtype=np.int64))
 
 
 def _padded(text: str) -> str:
@@ -106,30 +97,6 @@ def history_v5(exchange: Exchange, ask: Ask) -> Answer:
     return reply({"code": 200, "message": "Success", "data": data, "ts": ask.ms})
 
 
-def current_v5(exchange: Exchange, ask: Ask) -> Answer:
-    """/v5/market/funding_rate: the coming settlement and the time of the one after it."""
-    if not exchange.v5:
-        raise Refusal(page("404 Not Found", 404))
-    one = _swap(ask, True)
-    ahead = _coming(exchange, ask, one)
-    times = ahead["funding_time"].tolist()
-    data = (
-        [
-            {
-                "contract_code": one.symbol,
-                "funding_rate": _padded(ahead["funding_rate_text"][0]),
-                "funding_time": _ms(times[0]),
-                "next_funding_time": _ms(times[1]) if len(times) > 1 else None,
-                "min_funding_rate": "-0.003750000000000000",
-                "max_funding_rate": "0.003750000000000000",
-            }
-        ]
-        if times
-        else []
-    )
-    return reply({"code": 200, "message": "Success", "data": data, "ts": ask.ms})
-
-
 def history_v1(exchange: Exchange, ask: Ask) -> Answer:
     """/linear-swap-api/v1/swap_historical_funding_rate: newest first, so a new settlement shifts every page by a row.
 
@@ -176,41 +143,4 @@ def history_v1(exchange: Exchange, ask: Ask) -> Answer:
             },
             "ts": ask.ms,
         }
-    )
-
-
-def _current_row(exchange: Exchange, ask: Ask, one: Instrument) -> dict[str, Any] | None:
-    ahead = _coming(exchange, ask, one)
-    if not len(ahead["funding_time"]):
-        return None
-    return {
-        "estimated_rate": None,
-        "funding_rate": _padded(ahead["funding_rate_text"][0]),
-        "contract_code": one.symbol,
-        "symbol": one.base,
-        "fee_asset": "USDT",
-        "funding_time": _ms(int(ahead["funding_time"][0])),
-        "next_funding_time": None,
-    }
-
-
-def current_v1(exchange: Exchange, ask: Ask) -> Answer:
-    """/linear-swap-api/v1/swap_funding_rate: estimated_rate and next_funding_time are null nowadays."""
-    return reply({"status": "ok", "data": _current_row(exchange, ask, _swap(ask, False)), "ts": ask.ms})
-
-
-def batch_v1(exchange: Exchange, ask: Ask) -> Answer:
-    """/linear-swap-api/v1/swap_batch_funding_rate: all perpetuals, or the one asked for."""
-    chosen = (
-        [_swap(ask, False)]
-        if ask.query.get("contract_code")
-        else [
-            one
-            for one in INSTRUMENTS[LINEAR].values()
-            if one.delivery_at is None and one.status_at(ask.now) in ("online", "suspend")
-        ]
-    )
-    rows = [_current_row(exchange, ask, one) for one in chosen]
-    return reply(
-        {"status": "ok", "data": [row | {"trade_partition": "USDT"} for row in rows if row], "ts": ask.ms}
     )

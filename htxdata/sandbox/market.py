@@ -56,6 +56,12 @@ class Market:
         made = self._trading.newest(one, orders, session_before(one, now))
         return self._spelled_out(one, made) | {"order": made.order}
 
+    def orders(self, venue: str, symbol: str, start: int, end: int) -> Columns:
+        """As `trades`, and the number that the fills of one order share: order."""
+        one = self.instrument(venue, symbol)
+        made = self._trading.between(one, start, end)
+        return self._spelled_out(one, made) | {"order": made.order}
+
     def _spelled_out(self, one: Instrument, made: Trades) -> Columns:
         return {
             "trade_time": made.time * 1000,

@@ -5,6 +5,8 @@ mark) and one month of one-minute candles served as HTX spot `btcusdt`. THE CAND
 of 2021-12-31 to 2022-02-01 (stamps UTC), whose volume column is quote currency; it becomes `quote_volume`, `volume` is
 quote_volume / close, and trade_count is 0 because the recording has none. Say so wherever they are shown.
 
+Beside them, where it is there, a recorded session of the real spot WebSocket (`websocket_replay`).
+
 Nothing is served outside the recorded span. All times are int microseconds UTC.
 """
 
@@ -23,6 +25,7 @@ from .bars import Columns
 from .instruments import INSTRUMENTS, LINEAR, SPOT, Instrument
 from .noise import Ints
 from .periods import MINUTE, opens, slots
+from .recording import FILE, Recording
 
 _FUNDING = "funding/BTC-USDT_htx_*.csv.gz"
 _KLINES = "klines_other/btc-perp-20211231-20220201_1m.csv.gz"
@@ -33,9 +36,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Replay:
     """Recordings in memory, with the accessors of Market for what they hold."""
 
-    def __init__(self, minutes: Columns, fundings: Columns) -> None:
+    def __init__(self, minutes: Columns, fundings: Columns, session: Recording | None = None) -> None:
         self._periods: dict[str, Columns] = {"1min": minutes}
         self._fundings = fundings
+        self.session = session
 
     @classmethod
     def load(cls, folder: str | Path) -> Replay:
@@ -48,7 +52,8 @@ class Replay:
             raise FileNotFoundError(
                 f"recorded data in {root} is incomplete: {_FUNDING} and {_KLINES} are needed"
             )
-        return cls(_read_minutes(klines), _read_fundings(fundings[0]))
+        session = Recording.load(root / FILE) if (root / FILE).is_file() else None
+        return cls(_read_minutes(klines), _read_fundings(fundings[0]), session)
 
     def covers(self, venue: str, symbol: str, dataset: str) -> bool:
         """Whether a dataset (`klines`, `funding_rates`) of a symbol is served from the recording."""

@@ -1,6 +1,7 @@
 """One request from arrival to answer: logged, judged at the door, perhaps harmed by a fault, answered, sent.
 
-The archive is another kind of host: after the log, `archive` has the rest of the way.
+The archive is another kind of host: after the log, `archive` has the rest of the way. WebSockets are not requests: they
+have logs of their own in `websocket`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .breakage import bend_of, broken_body
 from .faults import Faults, Fired
 from .limits import ARCHIVE, SPOT, SWAP, Door
 from .spelling import gzipped
+from .websocket import Sockets
 
 HOSTS = {"htx-spot": SPOT, "htx-swap": SWAP, "htx-archive": ARCHIVE}
 """URL prefix -> key of the host it stands for."""
@@ -53,7 +55,9 @@ class Rest:
         log: list[Record] | None,
         workers: ThreadPoolExecutor,
         archive: ArchiveHost,
+        sockets: Sockets,
     ) -> None:
+        self._sockets = sockets
         self._exchange, self._door, self._faults, self._clock = exchange, door, faults, clock
         self._archive = archive
         self._log, self._workers, self._began = log, workers, time.monotonic()
@@ -63,6 +67,8 @@ class Rest:
         arrived = time.monotonic()
         prefix, _, rest = request.path.lstrip("/").partition("/")
         host, path = HOSTS.get(prefix, prefix), "/" + rest
+        if self._sockets.serves(prefix, path, request.headers):
+            return await self._sockets.answer(request, prefix, path)
         place = len(self._log) if self._log is not None else 0
         if self._log is not None:
             self._log.append(Record(arrived, host, request.method, path, request.query_string, 0))

@@ -22,9 +22,12 @@ from .archive_zips import Options
 from .bars import Columns
 from .faults import Faults
 from .limits import Budget, Door
+from .live_books import DEEPEST, TICK, LiveBook, LiveBooks
 from .market import Market
 from .replay import Replay
 from .rest import Record, Rest
+from .websocket import Sockets
+from .websocket_lines import Command, Manners, Socket
 
 _WORKERS = 2  # threads that make the candles that take long
 
@@ -33,8 +36,9 @@ class Sandbox:
     """A local HTX. Use as a context manager; the server runs in a background thread meanwhile.
 
     seed: of the market. port: 0 takes a free one; one in use raises OSError on entering. faults: Faults, or what
-    `Faults.parse` takes. replay: Replay, or the folder of recordings. limits: True for HTX's own, False for none, or
-    host key -> requests in any second (or (requests, seconds)). clock: seconds since 1970, asked per request.
+    `Faults.parse` takes. replay: Replay, or the folder of recordings. limits: True for HTX's own, False for none (over
+    WebSocket too), or host key -> requests in any second (or (requests, seconds)). clock: seconds since 1970, asked per
+    request and per tick.
     spot_history: 0 switches /market/history/candles off (404), N limits it to the newest N candles of a period.
     v5: False takes the v5 fundings away (404). v5_from_inclusive: whether the cursor's own row is in its page.
     ban_after: refusals within ten seconds that earn a ban of ban_seconds.
@@ -42,6 +46,10 @@ class Sandbox:
     archive_perp_size: what `size` of the new tree's contract trades counts, `contracts` or `coins`.
     archive_repeated_ids: the share of archive trades that share their id and time with the next one; a quarter as many
     rows occur twice. archive_cache_bytes: of zips kept in memory.
+    ping_seconds: between the heartbeats of a WebSocket. most_topics: that one connection may have.
+    funding_seconds: between the pushes of funding rates. replay_speed: how much faster than it was recorded a session
+    is played; 0 sends it all at once.
+    crowd: how many instruments alike each venue lists besides those with a story (`instruments.Table`), up to 1000.
     """
 
     def __init__(
@@ -64,18 +72,28 @@ class Sandbox:
         archive_perp_size: str = "contracts",
         archive_repeated_ids: float = 0.0,
         archive_cache_bytes: int = 64 << 20,
+        ping_seconds: float = 5.0,
+        most_topics: int = 500,
+        funding_seconds: float = 60.0,
+        replay_speed: float = 1.0,
+        crowd: int = 0,
     ) -> None:
         self.market = Market(seed)
         self.faults = Faults.parse(faults) if isinstance(faults, str) else faults or Faults()
         self.replay = Replay.load(replay) if isinstance(replay, (str, Path)) else replay
         self._door = Door(limits, ban_after, ban_seconds)
-        self._exchange = Exchange(self.market, self.replay, v5, v5_from_inclusive, spot_history)
+        self._exchange = Exchange(self.market, self.replay, v5, v5_from_inclusive, spot_history, crowd)
         options = Options(
             archive_delay_hours, archive_listing, archive_perp_size, archive_repeated_ids, archive_cache_bytes
         )
         self._bucket = Bucket(self.market, self.replay, self.faults, options)
         self._clock, self._asked_port = clock, port
         self._began: float | None = None
+        self._sockets: list[Socket] = []
+        self._commands: list[Command] | None = [] if log_requests else None
+        self._manners = Manners(
+            limits is not False, ping_seconds, most_topics, funding_seconds, replay_speed
+        )
         self._log: list[Record] | None = [] if log_requests else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -89,7 +107,7 @@ class Sandbox:
 
     @property
     def hosts(self) -> dict[str, str]:
-        """The `[hosts]` of a configuration that points here. WebSocket is not served yet."""
+        """The `[hosts]` of a configuration that points here."""
         socket_url = f"ws://127.0.0.1:{self.port}"
         return {
             "htx_spot_rest": f"{self.url}/htx-spot",
@@ -113,6 +131,42 @@ class Sandbox:
     def violation_times(self) -> list[tuple[float, str, str]]:
         """(monotonic seconds, host key, path) of each of them."""
         return list(self._door.violations)
+
+    @property
+    def sockets(self) -> list[Socket]:
+        """All WebSocket connections so far, in order; those that live still change."""
+        return list(self._sockets)
+
+    @property
+    def commands(self) -> list[Command]:
+        """All that clients said over WebSocket, pongs too, in order of arrival (empty with log_requests=False)."""
+        return list(self._commands or ())
+
+    def now(self) -> int:
+        """The sandbox's clock, us UTC."""
+        return int(self._clock() * 1_000_000)
+
+    def book(
+        self,
+        venue: str,
+        symbol: str,
+        at: int | None = None,
+        *,
+        sequence: int | None = None,
+        depth: int | None = None,
+    ) -> LiveBook:
+        """The order book as WebSocket tells it: at an instant (us UTC; now unless said), or by its number (`seqNum`,
+        `mrid`). The deepest there is unless said: 400 levels a side on spot, 150 on contracts.
+
+        ValueError if no book has that number. A book of what does not trade then is empty.
+        """
+        books = LiveBooks(self.market.seed, self.market.instrument(venue, symbol))
+        tick = books.tick_of(sequence) if sequence is not None else (self.now() if at is None else at) // TICK
+        return books.read(tick, DEEPEST[venue] if depth is None else depth)
+
+    def trades_between(self, venue: str, symbol: str, start: int, end: int) -> Columns:
+        """What WebSocket tells of trades with start <= trade_time < end (us UTC): `Market.orders`."""
+        return self.market.orders(venue, symbol, start, end)
 
     def archive_keys(self, prefix: str = "") -> list[str]:
         """What the archive has at this moment, in its order, as a whole listing would say."""
@@ -171,7 +225,19 @@ class Sandbox:
             )
             archive = ArchiveHost(self._bucket, self._door, self.faults, self._clock, workers)
             self._began = archive.began
-            rest = Rest(self._exchange, self._door, self.faults, self._clock, self._log, workers, archive)
+            sockets = Sockets(
+                self.market,
+                self.replay,
+                self.faults,
+                self._clock,
+                workers,
+                self._manners,
+                self._sockets,
+                self._commands,
+            )
+            rest = Rest(
+                self._exchange, self._door, self.faults, self._clock, self._log, workers, archive, sockets
+            )
             runner = web.ServerRunner(
                 web.Server(rest.answer, access_log=None), handle_signals=False, shutdown_timeout=0.05
             )
@@ -179,6 +245,7 @@ class Sandbox:
             await web.SockSite(runner, listener).start()
             started.set_result(None)
             await self._stop.wait()
+            await sockets.close()
             await runner.cleanup()
 
 

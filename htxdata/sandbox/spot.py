@@ -82,14 +82,17 @@ def candles(exchange: Exchange, ask: Ask) -> Answer:
     return _candles(exchange, ask, Window(SPOT, symbol, period, first, last, size, anchor))
 
 
-def _listed(ask: Ask) -> list[Instrument]:
-    return [one for one in INSTRUMENTS[SPOT].values() if one.status_at(ask.now) != "pre-online"]
+def _listed(exchange: Exchange, ask: Ask) -> list[Instrument]:
+    """What is listed by now; beside it the pairs of a recorded session, where one is replayed."""
+    session = None if exchange.replay is None else exchange.replay.session
+    listed = [*INSTRUMENTS[SPOT].listed(exchange.crowd), *(() if session is None else session.pairs)]
+    return [one for one in listed if one.status_at(ask.now) != "pre-online"]
 
 
 def common_symbols(exchange: Exchange, ask: Ask) -> Answer:
     """/v1/common/symbols."""
     data = []
-    for one in _listed(ask):
+    for one in _listed(exchange, ask):
         least = one.lot_size
         data.append(
             {
@@ -122,7 +125,7 @@ def market_symbols(exchange: Exchange, ask: Ask) -> Answer:
     """/v1/settings/common/market-symbols; `symbols` is a comma list."""
     wanted = {symbol for symbol in ask.query.get("symbols", "").split(",") if symbol}
     data = []
-    for one in _listed(ask):
+    for one in _listed(exchange, ask):
         if wanted and one.symbol not in wanted:
             continue
         data.append(
@@ -163,7 +166,7 @@ def settings_symbols(exchange: Exchange, ask: Ask) -> Answer:
     except ValueError:
         raise hyphens(ask, "invalid-parameter", "invalid ts") from None
     data: list[dict[str, Any]] = []
-    for place, one in enumerate(_listed(ask)):
+    for place, one in enumerate(_listed(exchange, ask)):
         changes = [one.listed_at, one.delisted_at or 0, *(time or 0 for halt in one.halts for time in halt)]
         if since and max(time for time in changes if time <= ask.now) <= since * 1000:
             continue
@@ -202,7 +205,8 @@ def settings_symbols(exchange: Exchange, ask: Ask) -> Answer:
 
 def currencies(exchange: Exchange, ask: Ask) -> Answer:
     """/v2/reference/currencies: as much as a client needs to know the coins that trade here."""
-    names = sorted({one.base.lower() for one in _listed(ask)} | {one.quote.lower() for one in _listed(ask)})
+    listed = _listed(exchange, ask)
+    names = sorted({one.base.lower() for one in listed} | {one.quote.lower() for one in listed})
     wanted = ask.query.get("currency")
     data = [
         {

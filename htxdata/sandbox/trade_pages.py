@@ -16,7 +16,7 @@ from .instruments import INSTRUMENTS, LINEAR, SPOT, Instrument, contract
 from .noise import Ints, key_of, words
 from .spelling import linear_trade_groups, piece, plain, spot_trade_groups
 
-_GROUPS = (
+GROUPS = (
     33_600_000_000  # between a trade's number and its group's: both stood so in sample spot-history-trade
 )
 
@@ -49,7 +49,7 @@ def _newest(exchange: Exchange, ask: Ask, venue: str, symbol: str, size: int) ->
 
 def _spot_rows(rows: Columns) -> bytes:
     return spot_trade_groups(
-        rows, (rows["order"] + _GROUPS).tolist(), inner_ids(rows["trade_id"], rows["order"])
+        rows, (rows["order"] + GROUPS).tolist(), inner_ids(rows["trade_id"], rows["order"])
     )
 
 
@@ -64,7 +64,7 @@ def inner_ids(trade_id: Ints, order: Ints) -> list[int]:
     digits = np.where(same, dice, own) >> np.uint64(8)
     widths = (dice % np.uint64(7)).astype(np.int64) + 9
     return [
-        (group + _GROUPS) * 10**width + digit % 10**width
+        (group + GROUPS) * 10**width + digit % 10**width
         for group, width, digit in zip(order.tolist(), widths.tolist(), digits.tolist(), strict=True)
     ]
 

@@ -143,13 +143,13 @@ _ALL = (
     Column(
         "funding_time",
         "ts",
-        "when the funding was settled",
+        "when the funding was settled, or will be",
         "UTC",
         "the interval differs per contract and changes over time, and settlements run late: "
         "never assume a grid of 8 hours",
     ),
     Column(
-        "funding_rate", "f", "the rate that was settled; longs pay shorts where positive", "fraction of 1"
+        "funding_rate", "f", "the rate that was settled, or would be; longs pay shorts where positive", "fraction of 1"
     ),
     Column(
         "realized_rate",
@@ -232,7 +232,7 @@ _ALL = (
         "contract_size",
         "f",
         "size of one contract",
-        "base currency on linear contracts",
+        "base currency on linear contracts; US dollars on coin-margined ones",
         "may differ between two lives of a relisted contract",
     ),
     Column("tick_size", "f", "smallest step of the price", "quote currency"),

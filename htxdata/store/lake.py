@@ -11,9 +11,9 @@ import datetime as dt
 import json
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import duckdb
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 Instant = str | int | dt.date | dt.datetime | None
 """ISO 8601 text, a date (midnight UTC), a datetime (naive: UTC), microseconds, or ``None`` for no bound."""
 
-_EVER = Window(-(2**62), 2**62)
+EVER = Window(-(2**62), 2**62)
+_Made = TypeVar("_Made")
 _ATTEMPTS = 5  # a list is rebuilt when one of its files was forgotten before DuckDB opened it
 
 
@@ -60,7 +61,7 @@ class Lake:
         for setting in (
             "SET GLOBAL TimeZone = 'UTC'",
             "SET GLOBAL parquet_metadata_cache = true",  # our files never change: a full list is bound in half the time
-            f"SET allowed_directories = [{_quoted(str(self.root))}]",
+            f"SET allowed_directories = [{quoted(str(self.root))}]",
             "SET enable_external_access = false",
             "SET lock_configuration = true",
         ):
@@ -167,6 +168,37 @@ class Lake:
         """Baskets of indices that began in ``[start, end)``; each holds until the next one."""
         return self.table("index_constituents", symbol, venue=venue, start=start, end=end)
 
+    def basket(
+        self,
+        symbol: Pattern = None,
+        *,
+        venue: Pattern = None,
+        at: Instant = None,
+        known: Literal["received_at", "index_time"] = "received_at",
+    ) -> duckdb.DuckDBPyRelation:
+        """The basket of an index that was in force at ``at`` (None: the newest), each series' own; rows of
+        ``index_constituents``, by exchange.
+
+        ``known``: by which clock. ``received_at``: of the baskets that we had heard of by ``at``, the newest, so that
+        nothing is known before its time. ``index_time``: the newest that was the venue's by ``at``, whenever we heard
+        of it. Prices are those of when the basket began. Before the first there are no rows; up to when the last was
+        confirmed is in ``coverage``.
+        """
+        if known not in ("received_at", "index_time"):
+            raise UsageError(f"known={known!r}: choose from received_at, index_time")
+        instant = instant_of(at, "at")
+        where = "" if instant is None else f" WHERE {known} <= TIMESTAMPTZ '{to_datetime(instant).isoformat()}'"
+        declared = dataset("index_constituents")
+
+        def make(cursor: duckdb.DuckDBPyConnection, views: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:
+            return cursor.sql(
+                f"SELECT * FROM ({view_over(declared, views[declared.name])}){where} "
+                "QUALIFY index_time = max(index_time) OVER (PARTITION BY venue, symbol) "
+                "ORDER BY venue, symbol, exchange, constituent"
+            )
+
+        return self._bound(make, {declared.name: (Selection(venue, symbol), EVER)})
+
     def capture_gaps(
         self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
     ) -> duckdb.DuckDBPyRelation:
@@ -203,8 +235,8 @@ class Lake:
             raise UsageError(f"{name} has no files: use lake.{name}() or lake.sql()")
         if period is not None and not declared.has_period:
             raise UsageError(f"{name} has no periods: leave period out")
-        low, high = _instant(start, "start"), _instant(end, "end")
-        window = Window(_EVER.start if low is None else low, _EVER.end if high is None else high)
+        low, high = instant_of(start, "start"), instant_of(end, "end")
+        window = Window(EVER.start if low is None else low, EVER.end if high is None else high)
         bounds = [
             f"{declared.time_column} {sign} TIMESTAMPTZ '{to_datetime(instant).isoformat()}'"
             for sign, instant in ((">=", low), ("<", high))
@@ -214,7 +246,7 @@ class Lake:
         selection = Selection(venue, symbol, period)
 
         def make(cursor: duckdb.DuckDBPyConnection, views: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:
-            return cursor.sql(f"SELECT * FROM ({_view(declared, views[name])}){where}")
+            return cursor.sql(f"SELECT * FROM ({view_over(declared, views[name])}){where}")
 
         return self._bound(make, {name: (selection, window)})
 
@@ -240,29 +272,46 @@ class Lake:
         mentioned = {entry.name for entry in DATASETS if entry.name in text.lower()}
         parsed = json.loads(self._cursor().execute("SELECT json_serialize_sql(?)", [inner]).fetchall()[0][0])
         wanted = {
-            entry.name: (narrow.selection(parsed, entry.name, has_period=entry.has_period), _EVER)
+            entry.name: (narrow.selection(parsed, entry.name, has_period=entry.has_period), EVER)
             for entry in DATASETS
             if entry.stored and entry.name in mentioned
         }
 
+        # A view takes half a millisecond to make: all of them are there only for who looks around.
+        everything = _LOOKS_AROUND.search(text) is not None
+
         def make(cursor: duckdb.DuckDBPyConnection, views: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:
-            for entry in DATASETS:
-                if entry.stored:
-                    view = _view(entry, views.get(entry.name, []))
-                    cursor.execute(f'CREATE TEMP VIEW "{entry.name}" AS {view}')
-            if "coverage" in mentioned:
-                self._register_coverage(cursor, None, None, None, None)
-            else:
-                cursor.execute(f"CREATE TEMP VIEW coverage AS {_view(dataset('coverage'), [])}")
+            self._make_views(cursor, mentioned, views)
             if findings.VIEW in text.lower():
                 cursor.register("_findings", findings.read(self.root))
                 cursor.execute(f"CREATE TEMP VIEW {findings.VIEW} AS SELECT * FROM _findings")
-            relation: duckdb.DuckDBPyRelation | None = cursor.sql(text)
+            if everything:
+                self._make_views(cursor, _NAMES - mentioned, _UNREAD)
+            try:
+                relation: duckdb.DuckDBPyRelation | None = cursor.sql(text)
+            except duckdb.CatalogException:
+                if everything:
+                    raise
+                # The message may name a view that is meant.
+                self._make_views(cursor, _NAMES - mentioned, _UNREAD)
+                relation = cursor.sql(text)
             if relation is None:
                 raise UsageError("the statement answers nothing")
             return relation
 
         return self._bound(make, wanted)
+
+    def _make_views(
+        self, cursor: duckdb.DuckDBPyConnection, names: set[str], files: dict[str, list[str]]
+    ) -> None:
+        for entry in DATASETS:
+            if entry.name not in names:
+                continue
+            if entry.name == "coverage" and files is not _UNREAD:
+                self._register_coverage(cursor, None, None, None, None)
+            else:
+                view = view_over(entry, files.get(entry.name, []))
+                cursor.execute(f'CREATE TEMP VIEW "{entry.name}" AS {view}')
 
     def _checked(self, text: str) -> str:
         """The SELECT in ``text``, or a ``UsageError``: nothing else may run here."""
@@ -293,7 +342,11 @@ class Lake:
         with self._lock:
             return self._database.cursor()
 
-    def _bound(self, make: Any, wanted: dict[str, tuple[Selection, Window]]) -> duckdb.DuckDBPyRelation:
+    def _bound(
+        self,
+        make: Callable[[duckdb.DuckDBPyConnection, dict[str, list[str]]], _Made],
+        wanted: dict[str, tuple[Selection, Window]],
+    ) -> _Made:
         """``make(cursor, files)``, again with a new list when a file of the old one is gone."""
         for attempt in range(_ATTEMPTS):
             views = {
@@ -302,9 +355,8 @@ class Lake:
             }
             try:
                 # A connection of its own: a stream that is read half-way blocks its connection, not the next query.
-                relation: duckdb.DuckDBPyRelation = make(self._cursor(), views)
-                return relation
-            except duckdb.Error as error:
+                return make(self._cursor(), views)
+            except (duckdb.Error, FileNotFoundError) as error:
                 paths = [path for files in views.values() for path in files]
                 if _some_gone(paths) and attempt < _ATTEMPTS - 1:
                     continue
@@ -325,17 +377,24 @@ class Lake:
         cursor.execute(f"CREATE TEMP VIEW coverage AS SELECT {_coverage_columns()} FROM _spans")
 
 
+_NAMES = {entry.name for entry in DATASETS}
+_UNREAD: dict[str, list[str]] = {}
+"""For views that are there to be seen: they have no rows."""
+
+_LOOKS_AROUND = re.compile(
+    r"\b(show|describe|duckdb_\w+|information_schema|pg_\w+|sqlite_\w+|query\w*)\b", re.IGNORECASE
+)
 _EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?(\s*\([^)]*\))?\s+", re.IGNORECASE)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _view(declared: Dataset, files: Iterable[str]) -> str:
+def view_over(declared: Dataset, files: Iterable[str]) -> str:
     """The text of a view over ``files``: exactly the dataset's columns, NULL where a file is too old to have one."""
     stone = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in view_columns(declared))
-    listed = ", ".join(_quoted(path) for path in files)
+    listed = ", ".join(quoted(path) for path in files)
     if not listed:
         return f"SELECT {stone} WHERE false"
     # union_by_name opens every footer first (50 us a file), and is what lets files of different ages stand together.
@@ -346,7 +405,7 @@ def _view(declared: Dataset, files: Iterable[str]) -> str:
     )
 
 
-def _instant(value: Instant, name: str) -> int | None:
+def instant_of(value: Instant, name: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):

@@ -235,7 +235,7 @@ def test_what_is_unobtainable_is_said_every_time_and_is_complete(config: Path, c
 
 
 def test_snapshot_goes_on_where_one_venue_gives_no_list(capsys: Captured, tmp_path: Path) -> None:
-    """The spot list is garbage: exit code 3, and the linear instruments are stored all the same."""
+    """The spot list is garbage: exit code 3, and the other venues' instruments are stored all the same."""
     with Sandbox(
         seed=21, limits=False, faults=Faults(Rule("garbage", mode="types", path="*symbols"))
     ) as broken:
@@ -243,7 +243,7 @@ def test_snapshot_goes_on_where_one_venue_gives_no_list(capsys: Captured, tmp_pa
     said = capsys.readouterr()
     assert (said.out, "instruments of htx-spot" in said.err, "htx-linear: " in said.err) == ("", True, True)
     symbols = (tmp_path / "lake/instruments").glob("venue=*/symbol=*")
-    assert {path.parent.name for path in symbols} == {"venue=htx-linear"}
+    assert {path.parent.name for path in symbols} == {"venue=htx-linear", "venue=htx-inverse", "venue=htx-futures"}
 
 
 def test_snapshot_of_open_interest(config: Path, capsys: Captured) -> None:

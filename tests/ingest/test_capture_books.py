@@ -20,10 +20,10 @@ def whole(sequence: int, topic: str = SPOT) -> Seen:
     return Seen(topic, True, sequence, None, asked=topic == SPOT)
 
 
-def test_a_first_change_asks_for_the_whole_book_once() -> None:
-    """What comes until the answer waits for it."""
+def test_changes_before_the_whole_book_wait_for_it() -> None:
+    """It was asked for when the topic was subscribed; nothing is broken meanwhile."""
     watch = BookWatch("request")
-    assert watch.look(diff(5)) == "there is no whole book yet"
+    assert watch.look(diff(5)) is None
     assert watch.look(diff(6)) is None
     assert not watch.whole(SPOT)
     assert watch.look(whole(5)) is None

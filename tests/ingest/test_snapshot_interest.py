@@ -499,9 +499,9 @@ def test_polls_older_than_the_venues_history(
 
 
 def test_what_can_be_looked_at_and_where() -> None:
-    """Instruments everywhere, open interest where a venue says how to ask; anything else is a usage error."""
-    assert looked_at() == ["instruments", "open_interest"]
-    assert [v.name for v in venues_of("instruments")] == ["htx-spot", "htx-linear"]
+    """Instruments everywhere, the others where a venue says how to ask; anything else is a usage error."""
+    assert looked_at() == ["instruments", "open_interest", "index_constituents", "indicative_funding_rates"]
+    assert [v.name for v in venues_of("instruments")] == ["htx-spot", "htx-linear", "htx-inverse", "htx-futures"]
     assert [v.name for v in venues_of("open_interest")] == ["htx-linear"]
     assert [v.name for v in venues_of("instruments", ["htx-linear", "htx-linear"])] == ["htx-linear"]
     with pytest.raises(UsageError, match="'trades': choose from instruments, open_interest"):

@@ -235,8 +235,9 @@ def test_later_kinds_are_accepted_and_quiet() -> None:
     assert kinds(faults) == []
 
 
-@pytest.mark.parametrize("name", list(PRESETS))
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "drops"])
 def test_presets_still_let_something_through(name: str) -> None:
+    """On requests; what a preset does to frames is in test_socket_faults."""
     faults = Faults.parse(name)
     found = [kinds(faults, elapsed=float(place)) for place in range(200)]
     assert any(found)

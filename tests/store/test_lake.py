@@ -14,9 +14,10 @@ import pytest
 
 from htxdata.errors import CorruptPartition, LakeUnusable, UsageError
 from htxdata.schema import DATASETS, Dataset, dataset
+from htxdata.schema.arrow import conform
 from htxdata.schema.sql import view_columns
 from htxdata.store import Footer, Lake, Partition, Store, disk, ledger, open_lake, rows
-from htxdata.timeline import HOUR, MINUTE, iso
+from htxdata.timeline import HOUR, MINUTE, iso, parse_instant
 from tests.store.build import JANUARY, T0, asked, candles, fundings
 
 FEBRUARY = Partition(JANUARY.dataset, JANUARY.venue, JANUARY.symbol, JANUARY.period, "2024-02")
@@ -299,3 +300,103 @@ def test_every_dataset_has_a_table_function_of_its_name(lake: Lake, declared: Da
     assert function("*", **given).fetchall() == lake.table(declared.name, "*", **given).fetchall()
     assert function("*", **given).columns == lake.table(declared.name).columns
     assert ("period" in inspect.signature(function).parameters) == declared.has_period
+
+
+# ------------------------------------------------------------------------------------------------ baskets
+
+Legs = tuple[tuple[str, float], ...]
+A: Legs = (("htx", 0.4), ("okx", 0.6))
+B: Legs = (("binance", 0.2), ("htx", 0.8))
+LATE_ONE: Legs = (("gate", 1.0),)
+
+
+def put_basket(store: Store, symbol: str, when: str, heard: str, legs: Legs, venue: str = "htx-linear") -> None:
+    at = parse_instant(when)
+    columns = {
+        "index_time": [at] * len(legs),
+        "index_price": [100.5] * len(legs),
+        "exchange": [name for name, _ in legs],
+        "constituent": [symbol] * len(legs),
+        "price": [100.25] * len(legs),
+        "weight": [weight for _, weight in legs],
+    }
+    said = conform(
+        dataset("index_constituents"), {**columns, "source": "rest", "received_at": parse_instant(heard)}
+    )
+    store.commit(Partition("index_constituents", venue, symbol, None, when[:4]), said)
+
+
+@pytest.fixture
+def indices(tmp_path: Path) -> Lake:
+    """A and B on either side of a new year, each heard a second and a half later; and one between them, heard late."""
+    store = Store(tmp_path / "indices")
+    put_basket(store, "BTC-USDT", "2025-12-31T10:00:00Z", "2025-12-31T10:00:01.500Z", A)
+    put_basket(store, "BTC-USDT", "2026-01-02T10:00:00Z", "2026-01-02T10:00:01.500Z", B)
+    put_basket(store, "BTC-USDT", "2026-01-01T10:00:00Z", "2026-01-05T00:00:00Z", LATE_ONE)
+    put_basket(store, "ETH-USDT", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", B)
+    put_basket(store, "ETH-USDT", "2025-12-01T00:00:00Z", "2025-12-01T00:00:01Z", LATE_ONE, "elsewhere")
+    put_basket(store, "BTC-USD", "2025-12-01T00:00:00Z", "2025-12-01T00:00:01Z", A, "htx-inverse")
+    return open_lake(store.root)
+
+
+def legs(relation: duckdb.DuckDBPyRelation) -> Legs:
+    return tuple(relation.select("exchange", "weight").fetchall())
+
+
+@pytest.mark.parametrize(
+    ("at", "heard_by_then", "held_by_then"),
+    [
+        ("2025-12-31T09:59:59.999999Z", (), ()),
+        ("2025-12-31T10:00:00Z", (), A),
+        ("2025-12-31T10:00:01.499999Z", (), A),
+        ("2025-12-31T10:00:01.500Z", A, A),
+        ("2026-01-01T09:59:59.999999Z", A, A),
+        ("2026-01-01T10:00:00Z", A, LATE_ONE),
+        ("2026-01-02T09:59:59.999999Z", A, LATE_ONE),
+        ("2026-01-02T10:00:00Z", A, B),
+        ("2026-01-02T10:00:01.499999Z", A, B),
+        ("2026-01-02T10:00:01.500Z", B, B),
+        ("2026-01-05", B, B),  # what is heard late is not the newest
+        ("2030-01-01", B, B),
+        (None, B, B),
+        (dt.date(2026, 1, 1), A, A),
+    ],
+)  # fmt: skip
+def test_the_basket_that_was_in_force(indices: Lake, at: str | None, heard_by_then: Legs, held_by_then: Legs) -> None:
+    """By what had been heard, which a backtest may know, or by the venue's clock; its first instant included."""
+    assert legs(indices.basket("BTC-USDT", venue="htx-linear", at=at)) == heard_by_then
+    assert legs(indices.basket("BTC-USDT", venue="htx-linear", at=at, known="index_time")) == held_by_then
+
+
+def test_a_basket_is_rows_of_its_dataset(indices: Lake) -> None:
+    """All columns, and no row of another basket."""
+    found = indices.basket("BTC-USDT", venue="htx-linear", at="2026-01-01T12:00Z", known="index_time")
+    whole = indices.index_constituents("BTC-USDT", venue="htx-linear", start="2026-01-01", end="2026-01-02")
+    assert found.columns == whole.columns
+    assert found.fetchall() == whole.fetchall()
+    assert len(whole.fetchall()) == 1
+
+
+def test_each_index_has_its_own_basket(indices: Lake) -> None:
+    """Several symbols and venues at once: of each the one that was in force; of those that had none, nothing."""
+
+    def of(at: str, **which: str) -> list[tuple[object, ...]]:
+        found = indices.basket(at=at, **which)  # type: ignore[arg-type]
+        return found.select("venue", "symbol", "exchange").fetchall()
+
+    btc, eth = ("htx-linear", "BTC-USDT"), ("htx-linear", "ETH-USDT")
+    usd, other = ("htx-inverse", "BTC-USD"), ("elsewhere", "ETH-USDT")
+    assert of("2026-01-01T12:00Z") == [
+        (*other, "gate"), (*usd, "htx"), (*usd, "okx"), (*btc, "htx"), (*btc, "okx"), (*eth, "binance"), (*eth, "htx"),
+    ]  # fmt: skip
+    assert of("2025-12-31T12:00Z", venue="htx-linear") == [(*btc, "htx"), (*btc, "okx")]
+    assert of("2026-02-01", symbol="BTC-*", venue="htx-inverse") == [(*usd, "htx"), (*usd, "okx")]
+    assert of("2025-12-01", symbol="*") == []
+    assert open_lake(indices.root.parent / "nothing").basket("BTC-USDT").fetchall() == []
+
+
+def test_a_clock_that_there_is_not(indices: Lake) -> None:
+    with pytest.raises(UsageError, match="known='trade_time': choose from received_at, index_time"):
+        indices.basket("BTC-USDT", known="trade_time")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"at=1\.5 is not a time"):
+        indices.basket("BTC-USDT", at=1.5)  # type: ignore[arg-type]

@@ -192,8 +192,8 @@ class VenueContract:
             assert fault is None or (fault.kind == "garbled" and fault.retryable)
             with pytest.raises(BadReply):
                 endpoint.parse(reply, series)
-            with pytest.raises(BadReply):
-                self.venue.describe(Reply(self.venue.listings[0], 200, GARBLED[name], HEARD))
+        with pytest.raises(BadReply):
+            self.venue.describe(Reply(self.venue.listings[0], 200, GARBLED[name], HEARD))
 
     @pytest.mark.parametrize(
         ("status", "kind"),
@@ -212,8 +212,7 @@ class VenueContract:
     )
     def test_the_http_status_is_heard(self, status: int, kind: FaultKind, body: bytes) -> None:
         """A throttle, a ban and a broken server are just that, whatever the body says besides."""
-        endpoint, series, _ = self.firsts()[0]
-        fault = self.venue.judge(self.reply(endpoint, series, body, status))
+        fault = self.venue.judge(Reply(self.venue.listings[0], status, body, HEARD))
         assert fault is not None
         assert (fault.kind, fault.retryable) == (kind, True)
 

@@ -239,6 +239,18 @@ _LIQUIDATED_3 = [
     for row in _LIQUIDATED
 ]
 
+def _coin_margined(code: str, delivery: str) -> dict[str, str]:
+    return {
+        "symbol": '"BTC"',
+        "contract_code": f'"{code}"',
+        "contract_size": "100",
+        "price_tick": "0.1",
+        "delivery_time": delivery,
+        "create_date": '"20200325"',
+        "contract_status": "1",
+    }
+
+
 TONGUES = {
     "htx-spot": Tongue(
         {
@@ -373,12 +385,30 @@ TONGUES = {
         status=("contract_status", "10"),
         typed=("btc-usdt", "BTC-USDT"),
     ),
+    "htx-inverse": Tongue(
+        {},
+        Speech("", [_coin_margined("BTC-USD", '""')], _list, ("contract_size", "price_tick", "contract_status"), ""),
+        status=("contract_status", "10"),
+        typed=("btc-usd", "BTC-USD"),
+    ),
+    "htx-futures": Tongue(
+        {},
+        Speech(
+            "",
+            [_coin_margined("BTC210813", '"1628841600000"'), _coin_margined("BTC211231", '"1640937600000"')],
+            _list,
+            ("contract_size", "price_tick", "contract_status"),
+            "delivery_time",
+        ),
+        status=("contract_status", "10"),
+        typed=("btc210813", "BTC210813"),
+    ),
 }
 
 
 def test_every_venue_is_here() -> None:
     """A venue that is registered has a tongue, and so a class below."""
-    assert [venue.name for venue in VENUES] == list(TONGUES) == ["htx-spot", "htx-linear"]
+    assert [venue.name for venue in VENUES] == list(TONGUES) == ["htx-spot", "htx-linear", "htx-inverse", "htx-futures"]
 
 
 class TestSpot(VenueContract):
@@ -393,3 +423,17 @@ class TestLinear(VenueContract):
 
     venue_name = "htx-linear"
     tongue = TONGUES["htx-linear"]
+
+
+class TestInverse(VenueContract):
+    """HTX coin-margined swaps: their list so far."""
+
+    venue_name = "htx-inverse"
+    tongue = TONGUES["htx-inverse"]
+
+
+class TestFutures(VenueContract):
+    """HTX coin-margined dated futures: their list so far."""
+
+    venue_name = "htx-futures"
+    tongue = TONGUES["htx-futures"]

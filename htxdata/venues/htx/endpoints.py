@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from htxdata.protocol.wire import LimitHeaders, Request
-from htxdata.venues.htx import archive, linear, spot, symbols
+from htxdata.venues.htx import archive, feeds, futures, inverse, linear, spot, symbols
 from htxdata.venues.htx.verdicts import judge
 from htxdata.venues.terms import Venue
 
@@ -20,6 +20,7 @@ SPOT = Venue(
     archives=archive.SPOT_ARCHIVES,
     bucket=archive.BUCKET,
     fold=str.lower,
+    feeds=feeds.SPOT_FEEDS,
 )
 
 LINEAR = Venue(
@@ -38,6 +39,33 @@ LINEAR = Venue(
     bucket=archive.BUCKET,
     fold=str.upper,
     polls=linear.POLLS,
+    feeds=feeds.LINEAR_FEEDS,
 )
 
-VENUES = (SPOT, LINEAR)
+INVERSE = Venue(
+    name="htx-inverse",
+    host="htx_swap_rest",
+    judge=judge,
+    limit_headers=LINEAR.limit_headers,
+    endpoints=(),  # nothing to backfill yet
+    listings=(inverse.LISTING,),
+    describe=inverse.describe,
+    day_opens=symbols.DAY_OPENS,
+    fold=str.upper,
+    polls=inverse.POLLS,
+)
+
+FUTURES = Venue(
+    name="htx-futures",
+    host="htx_swap_rest",
+    judge=judge,
+    limit_headers=LINEAR.limit_headers,
+    endpoints=(),  # nothing to backfill yet
+    listings=(futures.LISTING,),
+    describe=futures.describe,
+    day_opens=symbols.DAY_OPENS,
+    fold=str.upper,
+    polls=futures.POLLS,
+)
+
+VENUES = (SPOT, LINEAR, INVERSE, FUTURES)

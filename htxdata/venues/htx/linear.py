@@ -12,7 +12,7 @@ from htxdata.market import PERIODS, Series
 from htxdata.protocol.paging import Ask
 from htxdata.protocol.wire import Request
 from htxdata.timeline import DAY, HOUR, MILLISECOND, SECOND
-from htxdata.venues.htx import interest, liquidations, parse, trades
+from htxdata.venues.htx import constituents, indicative, interest, liquidations, parse, trades
 from htxdata.venues.terms import Endpoint, Poll
 
 MARKET, REFERENCE = "market", "reference"
@@ -98,6 +98,14 @@ def _interest_now(symbol: str | None) -> Request:
 def _interest_of_all(symbol: str | None) -> Request:
     # business_type is swap unless something else is said (htx-api 4.2 of contract_info, whose parameter it is).
     return Request("/linear-swap-api/v1/swap_open_interest", (("business_type", "all"),), REFERENCE)
+
+
+def _of_contract(path: str, symbol: str | None) -> Request:
+    return Request(path, (("contract_code", symbol or ""),), REFERENCE)
+
+
+def _fundings_of_all(symbol: str | None) -> Request:
+    return Request("/linear-swap-api/v1/swap_batch_funding_rate", (), REFERENCE)
 
 
 def _liquidations_v3(series: Series, ask: Ask) -> Request:
@@ -215,6 +223,11 @@ ENDPOINTS = (
 )
 
 
+_CONSTITUENTS = "/linear-swap-api/market/swap_contract_constituents"
+_CONSTITUENTS_OTHERWISE = "/linear-swap-ex/market/swap_contract_constituents"
+_COMING = "/v5/market/funding_rate"
+_COMING_V1 = "/linear-swap-api/v1/swap_funding_rate"
+
 POLLS = (
     Poll(
         "open_interest",
@@ -230,5 +243,41 @@ POLLS = (
         parse=interest.now_v1,
         docs="htx-api 4.8 [A], maybe to be retired; that it tells of all where no contract is named is [B]",
         whole=True,
+    ),
+    Poll(
+        "index_constituents",
+        _CONSTITUENTS,
+        build=partial(_of_contract, _CONSTITUENTS),
+        parse=constituents.of_contract,
+        docs="htx-api 4.8 [A]; contract_code is required, and a perpetual and its dated ones have one basket",
+    ),
+    Poll(
+        "index_constituents",
+        _CONSTITUENTS_OTHERWISE,
+        build=partial(_of_contract, _CONSTITUENTS_OTHERWISE),
+        parse=constituents.of_contract,
+        docs="htx-api 4.8 [C]: the path as HTX's skills hub prints it, by mistake it seems",
+    ),
+    Poll(
+        "indicative_funding_rates",
+        _COMING,
+        build=partial(_of_contract, _COMING),
+        parse=indicative.rows,
+        docs="htx-api 4.1 [B]; that several codes may be named at once is [C], and not made use of",
+    ),
+    Poll(
+        "indicative_funding_rates",
+        "/linear-swap-api/v1/swap_batch_funding_rate",
+        build=_fundings_of_all,
+        parse=indicative.rows,
+        docs="htx-api 4.7 [A], maybe to be retired; all perpetuals in one answer",
+        whole=True,
+    ),
+    Poll(
+        "indicative_funding_rates",
+        _COMING_V1,
+        build=partial(_of_contract, _COMING_V1),
+        parse=indicative.one,
+        docs="htx-api 4.7 [A], maybe to be retired",
     ),
 )

@@ -1,0 +1,50 @@
+"""The flow ``snapshot``: look at what has no history, of every venue that has it or of those named.
+
+python flows/snapshot.py '{"dataset": "open_interest", "venues": ["htx-linear"], "symbols": ["BTC-*"]}'
+"""
+
+from __future__ import annotations
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.by_hand import run
+from htxdata import config as settings
+from htxdata.errors import HtxdataError, Incomplete, UsageError
+from htxdata.ingest.session import Session
+from htxdata.ingest.snapshot import snapshot as look_at
+from htxdata.ingest.snapshot import venues_of
+from htxdata.venues import venue as venue_named
+
+
+@task(task_run_name="look at {dataset} of {venue}", cache_policy=NO_CACHE, persist_result=False)
+def look(dataset: str, venue: str, symbols: list[str], config: str | None) -> tuple[str, ...]:
+    """One look; gives a sentence for each instrument that gave no answer."""
+    logger = get_run_logger()
+    with Session(settings.load(config), say=logger.warning) as session:
+        found = look_at(session, dataset, venue_named(venue), symbols)
+    logger.info("%s", found)
+    return tuple(found.missing)
+
+
+@flow(name="snapshot", flow_run_name="snapshot {dataset}")
+def snapshot(
+    dataset: str, venues: list[str] | None = None, symbols: list[str] | None = None, config: str | None = None
+) -> dict[str, int]:
+    """The same as ``htxdata snapshot``; ends as failed where something gave no answer."""
+    missing: list[str] = []
+    chosen = venues_of(dataset, venues or ())
+    for venue in chosen:
+        try:
+            missing += look(dataset, venue.name, symbols or ["*"], config)
+        except UsageError:
+            raise
+        except HtxdataError as error:  # the other venues are looked at all the same
+            missing.append(f"{venue.name}: {error}")
+    if missing:
+        raise Incomplete(f"{len(missing)} gave no answer, the first: {missing[0]}")
+    return {"venues": len(chosen)}
+
+
+if __name__ == "__main__":
+    run(snapshot)

@@ -1,0 +1,388 @@
+"""Listen to feeds of a venue until told to stop: WebSocket to tape, tape to tables, and what was lost by another way.
+
+Nothing is read before it is on the tape (law 7). Beside the connections (``capture_streams.py``) runs ``distil``, which
+knows nothing of them; where a connection was lost, the newest trades are asked for over REST (``capture_bridge.py``),
+and at the end the ladder is climbed for what is still open. What nobody can give back is a row of ``capture_gaps``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fnmatch
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from htxdata.errors import HtxdataError, Unreachable, UsageError
+from htxdata.ingest.capture_bridge import SETTLED, Bridge, bridge_for
+from htxdata.ingest.capture_streams import VERSION, Hands, Stream, Topics
+from htxdata.ingest.distil import Distilled, distil
+from htxdata.ingest.distil_gaps import Gap, open_gaps
+from htxdata.ingest.run import Request, backfill
+from htxdata.ingest.session import Session, match_symbols
+from htxdata.market import Series, check_period, is_glob
+from htxdata.store.reel import Reel
+from htxdata.store.tape import Record
+from htxdata.timeline import iso
+from htxdata.transport.reels import Writer
+from htxdata.venues import VENUES
+from htxdata.venues import venue as venue_named
+from htxdata.venues.terms import Feed, Venue
+
+DISTIL_EVERY = 60.0
+"""Seconds from the end of one reading of the tapes to the next. A partition of a day is written anew each time."""
+
+STATUS_EVERY = 1.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody wants to hear. Feeds, symbols and periods are names or globs."""
+
+    venue: str
+    feeds: tuple[str, ...]
+    symbols: tuple[str, ...]
+    periods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a capture is going. ``lag`` is seconds from receipt to disk: of the flushes of late, the median and the
+    99th percentile of the oldest frame in each."""
+
+    seconds: float
+    standing: int
+    connections: int
+    frames: int
+    frames_per_second: float
+    size: int
+    lag: tuple[float, float]
+    reconnects: int
+    gaps: int
+    rows: int
+    doing: str = "listening"
+
+
+@dataclass
+class Captured:
+    """The account of a capture. ``gaps`` are those of its time that are still open; ``refused`` topics that the venue
+    does not give, ``failed`` sentences about what else went wrong."""
+
+    seconds: float = 0.0
+    frames: int = 0
+    size: int = 0
+    reconnects: int = 0
+    rows: int = 0
+    quarantined: int = 0
+    gaps: list[Gap] = field(default_factory=list)
+    healed: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return not (self.gaps or self.refused or self.failed or self.quarantined)
+
+
+OnStatus = Callable[[Status], None]
+
+
+# ------------------------------------------------------------------------------------------------- what is wanted
+
+
+def feeds_of(venue: Venue, names: Sequence[str]) -> list[Feed]:
+    """The feeds that are meant, or ``UsageError``."""
+    have = {feed.name: feed for feed in venue.feeds}
+    if not have:
+        where = ", ".join(v.name for v in VENUES if v.feeds)
+        raise UsageError(f"--venue {venue.name!r}: it cannot be captured yet: choose from {where}")
+    out: dict[str, Feed] = {}
+    for name in names:
+        found = [feed for known, feed in have.items() if fnmatch.fnmatchcase(known, name)]
+        if not found:
+            raise UsageError(f"--feed {name!r}: {venue.name} has {', '.join(have)}")
+        out.update({feed.name: feed for feed in found})
+    return list(out.values())
+
+
+def periods_of(feed: Feed, names: Sequence[str]) -> list[str | None]:
+    """The periods of a feed that are meant; a minute where none is named."""
+    if feed.periods is None:
+        return [None]
+    out: dict[str | None, None] = {}
+    for name in names or ("1min",):
+        found = [period for period in feed.periods if fnmatch.fnmatchcase(period, name)]
+        if not found:
+            if not is_glob(name):
+                check_period(name)
+            raise UsageError(f"--period {name!r}: the feed {feed.name} has {', '.join(feed.periods)}")
+        out.update(dict.fromkeys(found))
+    return list(out)
+
+
+def topics_of(wanted: Wanted, session: Session) -> tuple[list[Topics], dict[str, float]]:
+    """The connections that it takes, and the contract sizes of the symbols. Asks the venue for its list."""
+    venue = venue_named(wanted.venue)
+    feeds = feeds_of(venue, wanted.feeds)
+    chosen = [(feed, periods_of(feed, wanted.periods)) for feed in feeds]
+    if wanted.periods and all(feed.periods is None for feed in feeds):
+        raise UsageError(
+            f"--period {wanted.periods[0]!r}: {feeds[0].name} has no periods; leave --period out"
+        )
+    listed, sizes = _listed(session, venue)
+    symbols = match_symbols(venue, wanted.symbols, listed)
+    out = []
+    for feed, periods in chosen:
+        topics = {feed.topic(symbol, period): symbol for symbol in symbols for period in periods}
+        names, most = list(topics), feed.dialect.most_topics
+        for at in range(0, len(names), most):
+            out.append(Topics(feed, {name: topics[name] for name in names[at : at + most]}))
+    return out, sizes
+
+
+def _listed(session: Session, venue: Venue) -> tuple[list[str] | None, dict[str, float]]:
+    """The symbols and the contract sizes: of the venue's list, or of the lake where it gives none."""
+    try:
+        answer = session.instruments(venue)
+    except Unreachable as error:
+        session.say(f"{venue.name}: {error}; what the lake knows of its instruments has to do")
+        answer = None
+    if answer is not None:
+        columns = answer[0].columns
+        pairs = zip(columns["symbol"], columns["contract_size"], strict=True)
+        alive = [
+            s for s, status in zip(columns["symbol"], columns["status"], strict=True) if status != "delisted"
+        ]
+        return alive, {symbol: size for symbol, size in pairs if size}
+    names, sizes = [], {}
+    for series in session.store.series(dataset="instruments", venue=venue.name):
+        names.append(series.symbol)
+        for partition in session.store.partitions(series)[-1:]:
+            table = session.store.read(partition)
+            if table is not None and len(table) and (size := table["contract_size"][-1].as_py()):
+                sizes[series.symbol] = size
+    return names or None, sizes
+
+
+# ------------------------------------------------------------------------------------------------- listening
+
+
+def capture(
+    wanted: Wanted,
+    session: Session,
+    stop: threading.Event,
+    *,
+    seconds: float | None = None,
+    rotate: float = 3600.0,
+    distil_every: float = DISTIL_EVERY,
+    on_status: OnStatus = lambda status: None,
+) -> Captured:
+    """Listen for ``seconds``, or until ``stop`` is set; then put what is on the tapes into the tables, and account.
+
+    Blocking. Raises ``UsageError`` for what cannot be meant, ``Incomplete`` where another process distils and does not
+    end, and otherwise only what is not the network's or the venue's doing. ``session.stop`` ends waits for REST early:
+    what then lacks is in ``Captured``.
+    """
+    topics, sizes = topics_of(wanted, session)
+    venue = venue_named(wanted.venue)
+    feeds = list(dict.fromkeys(t.feed for t in topics))
+    base = session.settings.host(feeds[0].host)
+    with Writer() as writer:
+        hands = Hands(venue, base, session.tape, writer, sizes, rotate, session.say)
+        work = _Capture(session, hands, topics, feeds, stop, distil_every, on_status)
+        return asyncio.run(work.run(seconds))
+
+
+class _Capture:
+    """One capture under way."""
+
+    def __init__(
+        self, session: Session, hands: Hands, topics: Sequence[Topics], feeds: Sequence[Feed], stop: threading.Event,
+        distil_every: float, on_status: OnStatus,
+    ) -> None:  # fmt: skip
+        self._session, self._hands, self._feeds, self._stop = session, hands, feeds, stop
+        self._distil_every, self._on_status = distil_every, on_status
+        self._began = time.monotonic()
+        # What is open already is of another capture. By name, not by time: gaps go by the venue's clock (law 10).
+        self._old = {_name(gap) for gap in open_gaps(session.store, hands.venue.name)}
+        self._last = (self._began, 0)
+        self._done = Captured()
+        self._gaps: dict[str, list[Gap]] = {}
+        self._symbols = {symbol for each in topics for symbol in each.symbols.values()}
+        self._bridge: Bridge | None = None
+        bridged = next((feed for feed in feeds if bridge_for(hands.venue, feed.dataset) is not None), None)
+        if bridged is not None:
+            endpoint = bridge_for(hands.venue, bridged.dataset)
+            assert endpoint is not None
+            self._bridge = Bridge(
+                hands.venue, endpoint, lambda ask: session.get(hands.venue, ask), self._note
+            )
+        self._streams = [
+            Stream(each, hands, self._bridge if each.feed is bridged else None) for each in topics
+        ]
+        self._of_symbol = {
+            symbol: stream
+            for stream in self._streams
+            if stream.topics.feed is bridged
+            for symbol in stream.topics.symbols.values()
+        }
+
+    def _note(self, symbol: str, record: Record) -> None:
+        self._of_symbol[symbol].note(record)
+
+    async def run(self, seconds: float | None) -> Captured:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        halt = threading.Event()  # of the threads beside the loop
+        with ThreadPoolExecutor(2, thread_name_prefix="htxdata-capture") as pool:
+            async with _together(stream.run(stop) for stream in self._streams) as running:
+                beside = [loop.run_in_executor(pool, self._distil_now_and_then, halt)]
+                if self._bridge is not None:
+                    beside.append(loop.run_in_executor(pool, self._bridge.run, halt))
+                try:
+                    await self._watch(seconds, running)
+                finally:
+                    stop.set()
+                    halt.set()
+                    await asyncio.gather(*running)
+                    await asyncio.gather(*beside)
+            self._tell("reading the tapes")
+            await loop.run_in_executor(pool, self._finish)
+        return self._account()
+
+    async def _watch(self, seconds: float | None, running: Sequence[asyncio.Task[None]]) -> None:
+        """Until it is over, or a stream dies of something that is a fault of ours."""
+        until = None if seconds is None else self._began + seconds
+        told = 0.0
+        while not self._stop.is_set():
+            left = STATUS_EVERY if until is None else until - time.monotonic()
+            if left <= 0 or any(task.done() for task in running):
+                return
+            await asyncio.sleep(min(0.1, left))
+            if time.monotonic() - told >= STATUS_EVERY:
+                told = time.monotonic()
+                self._tell("listening")
+
+    def _tell(self, doing: str) -> None:
+        now = time.monotonic()
+        frames, size = (sum(parts) for parts in zip(*(s.heard for s in self._streams), strict=True))
+        before, count = self._last
+        self._last = (now, frames)
+        lags = self._hands.writer.lags()
+        lag = (lags[len(lags) // 2], lags[len(lags) * 99 // 100]) if lags else (0.0, 0.0)
+        self._on_status(
+            Status(
+                now - self._began, sum(s.stands for s in self._streams), len(self._streams), frames,
+                (frames - count) / max(now - before, 1e-3), size, lag, sum(s.reconnects for s in self._streams),
+                sum(map(len, self._gaps.values())), self._done.rows, doing,
+            )
+        )  # fmt: skip
+
+    # --------------------------------------------------------------------------------------- beside the loop
+
+    def _distil_now_and_then(self, halt: threading.Event) -> None:
+        while not halt.wait(self._distil_every):
+            try:
+                self._distil()
+            except HtxdataError as error:  # the last one, at the end, is not forgiven
+                self._session.say(f"the tapes could not be read now ({error}); later again")
+
+    def _distil(self) -> None:
+        for feed in self._feeds:
+            found = distil(
+                self._session.store, self._session.tape, venue=self._hands.venue.name, feed=feed.name,
+                say=self._session.say,
+            )  # fmt: skip
+            self._take(feed, found)
+
+    def _take(self, feed: Feed, found: Distilled) -> None:
+        self._done.rows += found.rows.total()
+        self._done.quarantined += found.quarantined
+        self._done.healed += len(found.healed)
+        mine = (gap for gap in found.gaps if gap.series.symbol in self._symbols)
+        self._gaps[feed.name] = [gap for gap in mine if _name(gap) not in self._old]
+
+    def _finish(self) -> None:
+        if self._bridge is not None:
+            time.sleep(SETTLED)
+            self._bridge.last_look(self._session.stop)
+            if left := [record for stream in self._streams for record in stream.leftover()]:
+                self._tape(left)
+        self._distil()
+        if asks := self._asks():
+            self._tell("asking for what was lost")
+            report = backfill(asks, self._session)
+            self._done.rows += report.total("added")
+            self._done.healed += len(report.healed)
+            gone = {_name(gap) for gap in report.healed}
+            for name, gaps in self._gaps.items():
+                self._gaps[name] = [gap for gap in gaps if _name(gap) not in gone]
+
+    def _asks(self) -> list[Request]:
+        """What the ladder may still bring of what was lost."""
+        venue, out = self._hands.venue, []
+        for feed in self._feeds:
+            if feed.dataset not in venue.datasets():
+                continue
+            topics = (
+                topic for each in self._streams if each.topics.feed is feed for topic in each.topics.symbols
+            )
+            periods = sorted({found[1] for topic in topics if (found := feed.symbol_of(topic)) and found[1]})
+            for gap in self._gaps.get(feed.name, ()):
+                window = (iso(gap.window.start), iso(gap.window.end))
+                out.append(Request(feed.dataset, venue.name, (gap.series.symbol,), tuple(periods), *window))
+        return out
+
+    def _tape(self, records: Sequence[Record]) -> None:
+        """Replies that came when no connection stood any more: a reel of their own."""
+        now = time.time_ns() // 1000
+        feed = next(stream.topics.feed for stream in self._of_symbol.values())
+        reel = Reel(self._hands.tape, self._hands.venue.name, feed.name, now)
+        said = {
+            "event": "opened", "venue": self._hands.venue.name, "feed": feed.name, "path": feed.path, "topics": [],
+            "bridge": True, "takes_over": None, "version": VERSION, "facts": {},
+        }  # fmt: skip
+        reel.note(now, said)
+        for record in records:
+            reel.note(record.received_at, record.said, record.body)
+        reel.seal(time.time_ns() // 1000, "asked")
+
+    def _account(self) -> Captured:
+        done = self._done
+        done.seconds = time.monotonic() - self._began
+        done.frames, done.size = (sum(parts) for parts in zip(*(s.heard for s in self._streams), strict=True))
+        done.reconnects = sum(stream.reconnects for stream in self._streams)
+        open_gaps = (gap for gaps in self._gaps.values() for gap in gaps)
+        done.gaps = sorted(open_gaps, key=lambda gap: (gap.window, str(gap.series)))
+        done.refused = dict(self._hands.refused)
+        for stream in self._streams:
+            # What another way brought is there, heard or not.
+            symbols = stream.topics.symbols.values()
+            bridged = (
+                stream.bridged
+                and self._bridge is not None
+                and not self._bridge.failures.keys() & set(symbols)
+            )
+            if stream.down and not (bridged and stream.heard[0]):
+                heard = "at its end" if stream.heard[0] else "at all"
+                done.failed.append(f"{stream.topics} was not heard {heard}: {stream.down}")
+        return done
+
+
+def _name(gap: Gap) -> tuple[Series, str, int]:
+    return gap.series, gap.feed, gap.window.start
+
+
+@contextlib.asynccontextmanager
+async def _together(work: Iterable[object]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """All of it as tasks, of which none outlives the block."""
+    tasks = [asyncio.ensure_future(each) for each in work]  # type: ignore[call-overload]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,295 @@
+"""One feed of some topics, heard for as long as somebody wants it: a connection, the next one, and so on.
+
+A connection that ends by itself is followed by another after a while that grows (``protocol.session.reconnect_in``).
+One that is old is replaced while it still speaks: its successor is heard beside it before it is let go of, so nothing
+is lost at a rotation, and what both heard is one row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from htxdata.errors import BadReply, LakeUnusable, StoreError
+from htxdata.ingest.capture_books import BookWatch
+from htxdata.ingest.capture_bridge import Bridge
+from htxdata.protocol.session import Session, failures_after, reconnect_in
+from htxdata.store.reel import Reel
+from htxdata.store.tape import Record
+from htxdata.timeline import DAY, SECOND
+from htxdata.transport.reels import Writer
+from htxdata.transport.websocket import Ended, Line
+from htxdata.venues.htx.dialects import unpack
+from htxdata.venues.terms import Feed, Venue
+
+READY_S = 30.0
+"""A successor that does not speak by then is none; the connection before it goes on, and another is tried later."""
+
+OVERLAP_S = 1.0
+REFUSED_S = 60.0
+"""Until the next try where the venue gives none of the topics."""
+
+SAY_AGAIN_S = 300.0
+"""The same reason is not told again for so long."""
+
+VERSION = 1
+"""Of what a reel says of itself."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """What one connection hears: topics of one feed, and the symbol of each."""
+
+    feed: Feed
+    symbols: Mapping[str, str]
+
+    def __str__(self) -> str:
+        names = list(dict.fromkeys(self.symbols.values()))
+        return f"{self.feed.name} of {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+
+
+@dataclass
+class Hands:
+    """What all connections of a capture share."""
+
+    venue: Venue
+    base: str
+    """The address of the host, to which a feed's path is added."""
+
+    tape: Path
+    writer: Writer
+    facts: Mapping[str, float]
+    """Contract sizes."""
+
+    rotate: float
+    say: Callable[[str], None]
+    refused: dict[str, str] = field(default_factory=dict)
+    """Topics that the venue does not give, and why."""
+
+
+class Connection:
+    """One connection with its reel, under way since it was made."""
+
+    def __init__(self, topics: Topics, hands: Hands, takes_over: str | None, bridged: bool) -> None:
+        feed = topics.feed
+        opened_at = time.time_ns() // 1000
+        self._topics, self._feed = topics, feed
+        reel = Reel(hands.tape, hands.venue.name, feed.name, opened_at)
+        self.name = reel.path.name
+        self.opened = time.monotonic()
+        said = {
+            "event": "opened", "venue": hands.venue.name, "feed": feed.name, "path": feed.path,
+            "topics": list(topics.symbols), "bridge": bridged, "takes_over": takes_over, "version": VERSION,
+            "facts": {s: hands.facts[s] for s in dict.fromkeys(topics.symbols.values()) if s in hands.facts},
+        }  # fmt: skip
+        reel.note(opened_at, said)
+        self.books = BookWatch(feed.whole_by)
+        self.line = Line(
+            hands.base + feed.path,
+            Session(feed.dialect, topics.symbols, silence=feed.silence, whole_by=feed.whole_by),
+            reel, hands.writer, unpack=unpack, on_frames=self._look if feed.watch is not None else None,
+        )  # fmt: skip
+        self.until = asyncio.Event()
+        self.task: asyncio.Task[Ended] = asyncio.create_task(self.line.run(self.until))
+
+    def _look(self, times: Sequence[int], bodies: Sequence[bytes]) -> None:
+        """Of frames that are on the disk: does a book's message not follow? Called in the writer's thread."""
+        assert self._feed.watch is not None
+        for body in bodies:
+            try:
+                seen = self._feed.watch(unpack(body))
+            except BadReply:
+                continue  # distil says so
+            why = self.books.look(seen) if seen is not None else None
+            if seen is not None and why is not None:
+                self.line.note({"event": "break", "topic": seen.topic, "why": why})
+                self.line.renew(seen.topic)
+
+    @property
+    def stands(self) -> bool:
+        """Whether every topic is heard that the venue gives, books from a whole one on."""
+        session = self.line.session
+        heard = session.acked.keys() | session.refused.keys()
+        if not session.acked or heard < self._topics.symbols.keys():
+            return False
+        return not self._feed.whole_by or all(self.books.whole(topic) for topic in session.acked)
+
+    async def ready(self, seconds: float = READY_S) -> bool:
+        """Wait until it stands; false where it ended or took too long."""
+        until = time.monotonic() + seconds
+        while not self.task.done() and time.monotonic() < until:
+            if self.stands:
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    async def end(self, why: str = "asked") -> Ended:
+        self.line.parting = why
+        self.until.set()
+        return await self.task
+
+
+class Stream:
+    """Topics of one feed, from connection to connection until ``stop``."""
+
+    def __init__(self, topics: Topics, hands: Hands, bridge: Bridge | None) -> None:
+        self.topics, self.reconnects, self.why = topics, 0, ""
+        self.down = ""
+        """Why nothing was heard when it ended; empty where it was."""
+        self._hands, self._bridge = hands, bridge
+        self._now: Connection | None = None
+        self._counted = [0, 0]
+        self._kept: list[Record] = []
+        self._failures = 0
+        self._said = 0.0
+        self._greeting: asyncio.Task[None] | None = None
+
+    @property
+    def bridged(self) -> bool:
+        return self._bridge is not None
+
+    @property
+    def heard(self) -> tuple[int, int]:
+        """Frames and their bytes, of all connections so far."""
+        line = self._now.line if self._now is not None else None
+        return self._counted[0] + (line.heard if line else 0), self._counted[1] + (line.size if line else 0)
+
+    @property
+    def stands(self) -> bool:
+        return self._now is not None and not self._now.task.done() and self._now.stands
+
+    def note(self, record: Record) -> None:
+        """Put a reply on the reel of the connection that stands, or of the next one. From any thread."""
+        connection = self._now
+        if connection is None or connection.task.done():
+            self._kept.append(record)
+        else:
+            connection.line.note(record.said, record.body, record.received_at)
+
+    def leftover(self) -> list[Record]:
+        """The replies that no reel has yet."""
+        kept, self._kept = self._kept, []
+        return kept
+
+    async def run(self, stop: asyncio.Event) -> None:
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                if self._now is None:
+                    self._now = self._connect(None)
+                    if self._now is None:
+                        await _either(stopped, seconds=self._delay())
+                        continue
+                await _either(stopped, self._now.task, seconds=self._until_rotation(self._now))
+                if self._now.task.done():
+                    self._ended(self._now.task.result())
+                    self._now = None
+                    await _either(stopped, seconds=self._delay())
+                elif not stop.is_set():
+                    await self._rotate(self._now)
+        finally:
+            stopped.cancel()
+            if not self.stands:
+                self.down = self.why or "no connection stood yet"
+            if self._now is not None:
+                await self._now.end()
+                self._count()
+                self._learn(self._now)
+            if self._greeting is not None:
+                self._greeting.cancel()
+
+    def _connect(self, takes_over: str | None) -> Connection | None:
+        try:
+            connection = Connection(self.topics, self._hands, takes_over, self._bridge is not None)
+        except LakeUnusable:
+            raise
+        except StoreError as error:  # the disk: it may be full for a while
+            self._failures += 1
+            self._lost("disk", str(error))
+            return None
+        for record in self.leftover():
+            connection.line.note(record.said, record.body, record.received_at)
+        if takes_over is None:
+            self._greeting = asyncio.create_task(self._greet(connection))
+        return connection
+
+    async def _greet(self, connection: Connection) -> None:
+        """Once it stands: what happened before is asked for by another way."""
+        await connection.ready(float("inf"))
+        self._learn(connection)
+        if connection.stands and self._bridge is not None:
+            self._bridge.stands(self._symbols(connection))
+
+    def _symbols(self, connection: Connection) -> list[str]:
+        names = self.topics.symbols
+        return list(dict.fromkeys(names[topic] for topic in connection.line.session.acked if topic in names))
+
+    def _learn(self, connection: Connection) -> None:
+        for topic, why in connection.line.session.refused.items():
+            if topic not in self._hands.refused:
+                self._hands.say(f"{self._hands.venue.name}: {topic} is refused: {why}")
+            self._hands.refused[topic] = why
+
+    def _ended(self, ended: Ended) -> None:
+        assert self._now is not None
+        self._learn(self._now)
+        self._count()
+        self._failures = failures_after(self._failures, ended.data_seconds)
+        self._lost(ended.why, ended.detail)
+
+    def _lost(self, why: str, detail: str) -> None:
+        before, self.why = self.why, f"{why}: {detail}" if detail else why
+        self.reconnects += 1
+        now = time.monotonic()
+        if self.why != before or now - self._said >= SAY_AGAIN_S:
+            self._said = now
+            self._hands.say(f"{self._hands.venue.name}: {self.topics}: {self.why}; connecting again")
+
+    def _count(self) -> None:
+        assert self._now is not None
+        self._counted = [self._counted[0] + self._now.line.heard, self._counted[1] + self._now.line.size]
+
+    def _delay(self) -> float:
+        if self.why.startswith("refused"):
+            return REFUSED_S
+        return reconnect_in(self._failures, random.random())
+
+    def _until_rotation(self, connection: Connection) -> float:
+        """Seconds; at the latest a reel ends with the UTC day that its folder is named after."""
+        old = self._hands.rotate - (time.monotonic() - connection.opened)
+        midnight = (DAY - time.time_ns() // 1000 % DAY) / SECOND
+        return max(0.0, min(old, midnight + 0.001))
+
+    async def _rotate(self, before: Connection) -> None:
+        successor = self._connect(before.name)
+        if successor is None:
+            before.opened = time.monotonic()  # the disk: later, then
+            return
+        standing = asyncio.create_task(successor.ready())
+        await _either(standing, before.task, seconds=READY_S)
+        standing.cancel()
+        if successor.stands:
+            if not before.task.done():
+                await asyncio.sleep(OVERLAP_S)
+            self._now = before  # its frames are counted, then the successor's
+            await before.end("rotation")
+            self._count()
+            self._now = successor
+        elif before.task.done():
+            self._ended(before.task.result())
+            self._now = successor  # it may stand yet
+            self._greeting = asyncio.create_task(self._greet(successor))
+        else:
+            await successor.end("asked")
+            before.opened = time.monotonic() - self._hands.rotate + min(REFUSED_S, self._hands.rotate)
+            self._hands.say(
+                f"{self._hands.venue.name}: {self.topics}: no successor at the rotation; later again"
+            )
+
+
+async def _either(*tasks: asyncio.Task[object], seconds: float) -> None:
+    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,183 @@
+"""One message of an order book, of each kind that HTX pushes (htx-api 7.3, 7.4): read quickly, and read with care."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from htxdata.errors import BadReply
+from htxdata.venues.htx import rows as wire
+from htxdata.venues.htx.feeds_frames import Message, member
+
+Levels = list[tuple[float, float]]
+
+
+class Told(NamedTuple):
+    """What a message of a book says, whatever its kind. ``at`` is milliseconds."""
+
+    topic: str
+    at: int
+    whole: bool
+    sequence: int
+    previous: int | None
+    bids: Levels | None
+    asks: Levels | None
+    asked: bool = False
+
+
+Quick = Callable[[bytes], Told | None]
+"""What a message plainly says, or None: then it must be read with care. May raise what is in ``UNDECODABLE``."""
+
+Careful = Callable[[Message], tuple[Told, int]]
+"""The same from dictionaries, and how many values of the levels a DOUBLE does not carry, or ``BadReply``."""
+
+
+# ------------------------------------------------------------------------------------------------ spot, numbered
+
+
+class _Diff(msgspec.Struct, gc=False):
+    seqNum: int
+    prevSeqNum: int | None = None
+    bids: Levels | None = None
+    asks: Levels | None = None
+
+
+class _Mbp(msgspec.Struct):
+    ts: int
+    ch: str | None = None
+    tick: _Diff | None = None
+    rep: str | None = None
+    data: _Diff | None = None
+
+
+_mbp = msgspec.json.Decoder(_Mbp).decode
+
+
+def quick_mbp(body: bytes) -> Told | None:
+    said = _mbp(body)
+    tick, data = said.tick, said.data
+    if said.ch is not None and tick is not None and tick.prevSeqNum is not None:
+        return Told(said.ch, said.ts, False, tick.seqNum, tick.prevSeqNum, tick.bids, tick.asks)
+    if said.rep is not None and data is not None:
+        return Told(said.rep, said.ts, True, data.seqNum, None, data.bids, data.asks, True)
+    return None
+
+
+def careful_mbp(message: Message) -> tuple[Told, int]:
+    whole = "rep" in message
+    levels = member(message, "data" if whole else "tick")
+    sequence = wire.integer(levels, "seqNum", 0)
+    previous = None if whole else wire.integer(levels, "prevSeqNum", 0)
+    bids, asks, lost = _sides(levels)
+    topic = message.get("rep" if whole else "ch")
+    return Told(_text(topic), _moment(message), whole, sequence, previous, bids, asks, whole), lost
+
+
+# -------------------------------------------------------------------------------------------- contracts, numbered
+
+
+class _Depth(msgspec.Struct, gc=False):
+    ts: int
+    version: int
+    event: Literal["snapshot", "update"]
+    bids: Levels | None = None
+    asks: Levels | None = None
+
+
+class _HighFreq(msgspec.Struct):
+    ch: str
+    tick: _Depth
+
+
+_high_freq = msgspec.json.Decoder(_HighFreq).decode
+
+
+def quick_high_freq(body: bytes) -> Told | None:
+    said = _high_freq(body)
+    tick = said.tick
+    whole = tick.event == "snapshot"
+    previous = None if whole else tick.version - 1
+    return Told(said.ch, tick.ts, whole, tick.version, previous, tick.bids, tick.asks)
+
+
+def careful_high_freq(message: Message) -> tuple[Told, int]:
+    tick = member(message, "tick")
+    event = tick.get("event")
+    if event not in ("snapshot", "update"):
+        raise BadReply(f"'event' is {event!r:.60}, neither snapshot nor update")
+    version = wire.integer(tick, "version", 0)
+    whole = event == "snapshot"
+    bids, asks, lost = _sides(tick)
+    previous = None if whole else version - 1
+    return Told(_text(message.get("ch")), _moment(tick), whole, version, previous, bids, asks), lost
+
+
+# ---------------------------------------------------------------------------------------------- whole books only
+
+
+class _Step(msgspec.Struct, gc=False):
+    ts: int
+    version: int
+    bids: Levels | None = None
+    asks: Levels | None = None
+
+
+class _StepDepth(msgspec.Struct):
+    ch: str
+    tick: _Step
+
+
+_step = msgspec.json.Decoder(_StepDepth).decode
+
+
+def quick_step(body: bytes) -> Told | None:
+    said = _step(body)
+    tick = said.tick
+    return Told(said.ch, tick.ts, True, tick.version, None, tick.bids, tick.asks)
+
+
+def careful_step(message: Message) -> tuple[Told, int]:
+    tick = member(message, "tick")
+    bids, asks, lost = _sides(tick)
+    version = wire.integer(tick, "version", 0)
+    return Told(_text(message.get("ch")), _moment(tick), True, version, None, bids, asks), lost
+
+
+def _sides(tick: Message) -> tuple[Levels, Levels, int]:
+    bids, lost = _levels(tick, "bids")
+    asks, more = _levels(tick, "asks")
+    return bids, asks, lost + more
+
+
+def _levels(tick: Message, side: str) -> tuple[Levels, int]:
+    """The levels of a side; none where it is left out or null."""
+    levels = tick.get(side)
+    if levels is None:
+        return [], 0
+    if not isinstance(levels, list) or not all(
+        isinstance(level, list) and len(level) == 2 for level in levels
+    ):
+        raise BadReply(f"{side!r} is {levels!r:.60}, not a list of prices and sizes")
+    out: Levels = []
+    unfit = 0
+    for at, (price, size) in enumerate(levels):
+        row = {"price": price, "size": size}
+        cost, fitting = wire.number(row, "price", at)
+        amount, whole = wire.number(row, "size", at)
+        if cost <= 0 or amount < 0:
+            raise BadReply(f"{side} {at}: {cost} and {amount} are no price and size")
+        out.append((cost, amount))
+        unfit += (not fitting) + (not whole)
+    return out, unfit
+
+
+def _moment(message: Message) -> int:
+    return wire.instant(message, "ts", 0) // 1_000
+
+
+def _text(topic: Any) -> str:
+    if not isinstance(topic, str):
+        raise BadReply(f"{topic!r:.60} is no topic")
+    return topic

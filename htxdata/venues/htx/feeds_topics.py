@@ -1,0 +1,59 @@
+"""How HTX's topics are spelled: from symbol and period to a topic, and back (htx-api 7.3 to 7.6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from htxdata.market import PERIODS
+
+Topic = Callable[[str, str | None], str]
+SymbolOf = Callable[[str], tuple[str, str | None] | None]
+
+AS_OURS: Mapping[str, str] = {period: period for period in PERIODS}
+"""HTX spells periods as we do, on the socket as over REST."""
+
+
+class Shape(NamedTuple):
+    """A kind of topic: ``topic`` names that of a symbol (and period), ``symbol_of`` is its inverse."""
+
+    topic: Topic
+    symbol_of: SymbolOf
+
+
+_SPOT = r"[a-z0-9]+"
+_LINEAR = r"[A-Z0-9]+-[A-Z0-9]+(?:-[A-Z0-9]+)?"
+"""``BTC-USDT``, ``1000PEPE-USDT``, and dated ``BTC-USDT-251226`` (htx-api 4.2)."""
+
+
+def _shape(before: str, symbol: str, after: str, period: bool) -> Shape:
+    """Topics that read ``<before><symbol><after>[<period>]``; any other text is no topic of this kind."""
+    spelled = "|".join(AS_OURS) if period else ""
+    pattern = re.compile(f"{re.escape(before)}({symbol}){re.escape(after)}({spelled})")
+
+    def topic(symbol: str, period: str | None) -> str:
+        return f"{before}{symbol}{after}{'' if period is None else AS_OURS[period]}"
+
+    @lru_cache(maxsize=4096)
+    def symbol_of(topic: str) -> tuple[str, str | None] | None:
+        match = pattern.fullmatch(topic)
+        return None if match is None else (match[1], match[2] or None)
+
+    return Shape(topic, symbol_of)
+
+
+def spot(what: str, period: bool = False) -> Shape:
+    """``market.btcusdt.<what>``: symbols in lower case."""
+    return _shape("market.", _SPOT, f".{what}" + ("." if period else ""), period)
+
+
+def linear(what: str, period: bool = False) -> Shape:
+    """``market.BTC-USDT.<what>``: codes in upper case."""
+    return _shape("market.", _LINEAR, f".{what}" + ("." if period else ""), period)
+
+
+def public(what: str) -> Shape:
+    """``public.BTC-USDT.<what>``, on the notification socket."""
+    return _shape("public.", _LINEAR, f".{what}", False)

@@ -1,0 +1,298 @@
+"""Capture against the sandbox's own word: every trade, every book, every hole, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from htxdata.errors import UsageError
+from htxdata.ingest import capture_streams
+from htxdata.ingest.capture import Captured, Status, Wanted, capture, topics_of
+from htxdata.ingest.distil import distil
+from htxdata.ingest.session import Session
+from htxdata.market import Series
+from htxdata.protocol.book import Book
+from htxdata.sandbox import Faults, Rule, Sandbox
+from htxdata.store import reel
+from htxdata.store.partition import Store
+from htxdata.timeline import SECOND
+from htxdata.venues import venue
+from htxdata.venues.terms import Frame, Pushed
+from tests.truth import assert_trades, settings_for, stored
+
+SPEED = 300.0
+"""The exchange's clock runs so many times faster than ours: five minutes of trades in a second."""
+
+
+def hurried() -> Any:
+    """A clock that began two hours ago and gains on ours; it does not reach it within a test."""
+    began, before = time.monotonic(), time.time() - 7200
+    return lambda: before + (time.monotonic() - began) * SPEED
+
+
+def listen(
+    sandbox: Sandbox, folder: Path, venue: str, feeds: Sequence[str], symbols: Sequence[str], seconds: float,
+    said: list[str] | None = None, **more: Any,
+) -> Captured:  # fmt: skip
+    say = (lambda text: None) if said is None else said.append
+    with Session(settings_for(sandbox, folder), say=say) as session:
+        wanted = Wanted(venue, tuple(feeds), tuple(symbols))
+        return capture(wanted, session, threading.Event(), seconds=seconds, **more)
+
+
+def heard_whole(lake: Path, series: Series) -> tuple[int, int]:
+    """From when to when the lake says that it has everything; fails where there is a hole in it."""
+    spans = Store(lake).coverage(series)
+    assert spans, f"nothing is known of {series}"
+    assert all(a.end == b.start for a, b in pairwise(spans)), spans
+    assert {span.verdict for span in spans} <= {"present", "empty"}, spans
+    return spans[0].start, spans[-1].end
+
+
+def assert_books(lake: Path, sandbox: Sandbox, series: Series, *, per_contract: float = 1.0) -> int:
+    """After every message the rebuilt book is the exchange's of that moment; how many moments."""
+    rows = stored(lake, series)
+    order = sorted(
+        range(len(rows["book_time"])), key=lambda at: (rows["book_time"][at], rows["received_at"][at])
+    )
+    messages: dict[tuple[int, int, int], list[int]] = {}
+    for at in order:
+        messages.setdefault(
+            (rows["book_time"][at], rows["received_at"][at], rows["sequence"][at]), []
+        ).append(at)
+    book, moments = Book(), 0
+    for (book_time, _, sequence), at in messages.items():
+        levels = {
+            side: [(rows["price"][n], rows["size"][n]) for n in at if rows["side"][n] == side]
+            for side in ("bid", "ask")
+        }
+        if rows["kind"][at[0]] == "snapshot":
+            book.snapshot(levels["bid"], levels["ask"], sequence)
+        else:
+            assert book.delta(levels["bid"], levels["ask"], sequence) == "applied"
+        # On spot the numbers are the exchange's; on contracts each connection counts for itself.
+        known = {"sequence": sequence} if series.venue == "htx-spot" else {"at": book_time}
+        truth = sandbox.book(series.venue, series.symbol, depth=150, **known)
+        for mine, theirs in ((book.bids(), truth.bids), (book.asks(), truth.asks)):
+            assert [price for price, _ in mine] == [price for price, _ in theirs]
+            assert [size for _, size in mine] == pytest.approx(
+                [s * per_contract for _, s in theirs], rel=1e-14
+            )
+        moments += 1
+    return moments
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbols"), [("htx-spot", ("btcusdt", "ethusdt")), ("htx-linear", ("BTC-USDT", "DOGE-USDT"))]
+)
+def test_a_quiet_session_has_every_trade(tmp_path: Path, venue: str, symbols: tuple[str, ...]) -> None:
+    """Value by value over all that the coverage claims, which is the whole session; twice changes no byte."""
+    with Sandbox(clock=hurried()) as sandbox:
+        began = sandbox.now()
+        done = listen(sandbox, tmp_path, venue, ["trades"], symbols, 3.0)
+        over = sandbox.now()
+        assert (done.complete, done.reconnects, done.refused) == (True, 0, {})
+        for symbol in symbols:
+            series = Series("trades", venue, symbol)
+            start, end = heard_whole(tmp_path / "lake", series)
+            assert start < began + 2 * SPEED * SECOND
+            assert end > over - 4 * SPEED * SECOND
+            assert assert_trades(tmp_path / "lake", sandbox, series, start, end) > 100
+        assert done.rows == sum(
+            len(stored(tmp_path / "lake", Series("trades", venue, s))["side"]) for s in symbols
+        )
+    before = {path: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")}
+    distil(Store(tmp_path / "lake"), tmp_path / "tape", again=True, say=lambda text: None)
+    assert {path: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")} == before
+
+
+def test_rebuilt_books_are_the_exchanges(tmp_path: Path) -> None:
+    """On spot and on contracts, at every message, across a rotation."""
+    with Sandbox() as sandbox:
+        threads = []
+        for venue, symbol in (("htx-spot", "btcusdt"), ("htx-linear", "BTC-USDT")):
+            call = (sandbox, tmp_path, venue, ["book"], [symbol], 4.0)
+            threads.append(threading.Thread(target=listen, args=call, kwargs={"rotate": 2.0}))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert assert_books(tmp_path / "lake", sandbox, Series("book_changes", "htx-spot", "btcusdt")) > 15
+        linear = Series("book_changes", "htx-linear", "BTC-USDT")
+        assert assert_books(tmp_path / "lake", sandbox, linear, per_contract=0.001) > 30
+    for venue in ("htx-spot", "htx-linear"):
+        assert len(reel.reels(tmp_path / "tape", venue)) == 2
+        assert stored(tmp_path / "lake", Series("capture_gaps", venue, "btcusdt")) == {}
+
+
+LOUD = [
+    Rule("missed_frame", 0.03), Rule("duplicated_frame", 0.1), Rule("reordered_frame", 0.1), Rule("cut_frame", 0.02),
+    Rule("garbage_frame", 0.02), Rule("disconnect", every=60, times=2),
+]  # fmt: skip
+
+
+def test_every_trade_comes_through_a_bad_line(tmp_path: Path) -> None:
+    """Frames missed, doubled, swapped, cut and turned to garbage, connections dropped: REST brings what they cost."""
+    with Sandbox(
+        clock=hurried(), faults=Faults(*(replace(rule, topic="*.trade.detail") for rule in LOUD))
+    ) as sandbox:
+        done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT", "ETH-USDT"], 6.0)
+        kinds = {kind for kind, _, _ in sandbox.faults.fired}
+        assert {"missed_frame", "disconnect", "garbage_frame"} <= kinds
+        assert done.reconnects >= 1
+        assert done.gaps == []
+        assert done.quarantined > 0
+        for symbol in ("BTC-USDT", "ETH-USDT"):
+            series = Series("trades", "htx-linear", symbol)
+            start, end = heard_whole(tmp_path / "lake", series)
+            assert assert_trades(tmp_path / "lake", sandbox, series, start, end) > 200
+    gaps = stored(tmp_path / "lake", Series("capture_gaps", "htx-linear", "BTC-USDT"))
+    assert gaps["feed"] == ["trades"] * done.reconnects
+    assert None not in gaps["healed_at"]
+
+
+def test_a_broken_book_says_so_and_comes_back(tmp_path: Path) -> None:
+    """Between the last good message and the next whole book is no row, but an outage and a gap with both edges."""
+    breaks = [
+        Rule("sequence_break", after=10, times=1, topic="*mbp*"),
+        Rule("missed_frame", after=25, times=1, topic="*mbp*"),
+    ]
+    with Sandbox(faults=Faults(*breaks)) as sandbox:
+        done = listen(sandbox, tmp_path, "htx-spot", ["book"], ["btcusdt"], 6.0)
+        series = Series("book_changes", "htx-spot", "btcusdt")
+        assert assert_books(tmp_path / "lake", sandbox, series) > 5
+    assert not done.complete
+    assert {(gap.feed, gap.cause) for gap in done.gaps} == {("book", "break")}
+    spans = Store(tmp_path / "lake").coverage(series)
+    outages = [(span.start, span.end) for span in spans if span.verdict == "outage"]
+    assert outages == [tuple(gap.window) for gap in done.gaps]
+    times = stored(tmp_path / "lake", series)["book_time"]
+    assert not [t for t in times for low, high in outages if low < t < high]
+
+
+def test_silence_is_no_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pings go on, data does not: the connection is made again, and the trades of the silence are there."""
+    linear = venue("htx-linear")
+    feeds = tuple(replace(f, silence=1.5) if f.name == "trades" else f for f in linear.feeds)
+    monkeypatch.setattr("htxdata.ingest.capture.venue_named", lambda name: replace(linear, feeds=feeds))
+    with Sandbox(clock=hurried(), faults=Faults(Rule("silence", after=30, times=1, forever=True))) as sandbox:
+        done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT"], 5.0)
+        series = Series("trades", "htx-linear", "BTC-USDT")
+        start, end = heard_whole(tmp_path / "lake", series)
+        assert_trades(tmp_path / "lake", sandbox, series, start, end)
+    gaps = stored(tmp_path / "lake", Series("capture_gaps", "htx-linear", "BTC-USDT"))
+    assert (gaps["cause"], done.complete) == (["stale"], True)
+
+
+def test_what_nobody_can_give_back_is_an_outage(tmp_path: Path) -> None:
+    """REST is down while the connection is lost: both edges are kept, the verdict is `outage`, the run incomplete."""
+    faults = Faults(
+        Rule("disconnect", after=15, times=1, path="/linear-swap-ws"), Rule("error", path="*/history/trade", status=404)
+    )
+    with Sandbox(clock=hurried(), faults=faults) as sandbox:
+        done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT"], 4.0)
+        series = Series("trades", "htx-linear", "BTC-USDT")
+        spans = Store(tmp_path / "lake").coverage(series)
+        heard = [span for span in spans if span.verdict == "present"]
+        assert {span.verdict for span in spans if span not in heard} == {"outage"}
+        for span in heard:
+            assert_trades(tmp_path / "lake", sandbox, series, span.start, span.end)
+    assert not done.complete
+    (gap,) = done.gaps
+    assert (gap.cause, gap.feed) == ("lost", "trades")
+    outages = [span for span in spans if span.verdict == "outage"]
+    assert tuple(gap.window) == (outages[0].start, outages[-1].end)
+
+
+def test_everything_is_on_the_tape_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parser that fails costs nothing: what it could not read is read again once it is mended."""
+    linear = venue("htx-linear")
+
+    def broken(frames: Sequence[Frame], facts: Any) -> Pushed:
+        return Pushed(faults=[(at, "this parser is broken") for at in range(len(frames))])
+
+    feeds = tuple(replace(feed, parse=broken) for feed in linear.feeds)
+    series = Series("trades", "htx-linear", "BTC-USDT")
+    with Sandbox(clock=hurried(), faults=Faults(Rule("error", path="*/history/trade", status=404))) as sandbox:
+        with monkeypatch.context() as patch:
+            patch.setattr("htxdata.ingest.distil.VENUES", (replace(linear, feeds=feeds),))
+            done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT"], 2.0)
+            assert done.quarantined > 10
+            assert not done.complete
+            assert stored(tmp_path / "lake", series).get("trade_id", []) == []
+        distil(Store(tmp_path / "lake"), tmp_path / "tape", again=True, say=lambda text: None)
+        start, end = heard_whole(tmp_path / "lake", series)
+        assert assert_trades(tmp_path / "lake", sandbox, series, start, end) > 10
+
+
+def test_a_status_tells_how_it_goes(tmp_path: Path) -> None:
+    """Connections, frames, bytes and lag, once a second; at the end, that the tapes are being read."""
+    told: list[Status] = []
+    with Sandbox() as sandbox:
+        listen(sandbox, tmp_path, "htx-spot", ["quotes"], ["btcusdt"], 2.5, on_status=told.append)
+    assert told[-1].doing == "reading the tapes"
+    live = [status for status in told if status.doing == "listening"]
+    assert len(live) >= 2
+    assert (live[-1].connections, live[-1].standing, live[-1].reconnects) == (1, 1, 0)
+    assert live[-1].frames > 3
+    assert live[-1].size > 100 * live[-1].frames
+    assert 0 < live[-1].lag[0] <= live[-1].lag[1] < 1.0
+
+
+def test_a_venue_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
+    """It goes on trying; nothing heard is an incomplete run, and the sentence names the host."""
+    with Sandbox() as sandbox:
+        settings = settings_for(sandbox, tmp_path)
+        settings = replace(settings, hosts={**settings.hosts, "htx_spot_ws": "ws://127.0.0.1:9"})
+        with Session(settings, say=lambda text: None) as session:
+            wanted = Wanted("htx-spot", ("quotes",), ("btcusdt",))
+            done = capture(wanted, session, threading.Event(), seconds=1.0)
+    assert not done.complete
+    assert done.reconnects >= 1
+    assert done.failed[0].startswith("quotes of btcusdt was not heard at all: lost")
+    assert "no connection to 127.0.0.1:9" in done.failed[0]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        (
+            Wanted("htx-spot", ("funding",), ("btcusdt",)),
+            "--feed 'funding': htx-spot has trades, klines, book, quotes",
+        ),
+        (Wanted("htx-spot", ("trades",), ("btcusdt",), ("1min",)), "--period '1min': trades has no periods"),
+        (Wanted("htx-spot", ("klines",), ("btcusdt",), ("7min",)), "--period '7min' is not a period"),
+        (Wanted("htx-spot", ("trades",), ("btcusd",)), "--symbol 'btcusd': htx-spot has no such symbol"),
+        (Wanted("nowhere", ("trades",), ("btcusdt",)), "--venue 'nowhere' is not a venue"),
+    ],
+)
+def test_what_cannot_be_meant_is_said(tmp_path: Path, wanted: Wanted, sentence: str) -> None:
+    """Before any connection is made."""
+    with Sandbox() as sandbox, Session(settings_for(sandbox, tmp_path)) as session:
+        with pytest.raises(UsageError) as said:
+            capture(wanted, session, threading.Event(), seconds=1.0)
+        assert str(said.value).startswith(sentence)
+        assert sandbox.sockets == []
+    assert not (tmp_path / "tape").exists()
+
+
+def test_topics_are_shared_out_over_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection has more topics than its dialect bears."""
+    spot = venue("htx-spot")
+    few = tuple(replace(feed, dialect=replace(feed.dialect, most_topics=4)) for feed in spot.feeds)
+    monkeypatch.setattr("htxdata.ingest.capture.venue_named", lambda name: replace(spot, feeds=few))
+    with Sandbox() as sandbox, Session(settings_for(sandbox, tmp_path)) as session:
+        found, sizes = topics_of(Wanted("htx-spot", ("trades", "quotes"), ("*",)), session)
+    assert {len(each.symbols) for each in found} <= {1, 2, 3, 4}
+    for name in ("trades", "quotes"):
+        symbols = [s for each in found if each.feed.name == name for s in each.symbols.values()]
+        assert len(symbols) == len(set(symbols)) >= 9
+    assert sizes == {}
+    assert capture_streams.VERSION == 1
