@@ -130,3 +130,43 @@ def test_many_lives_and_a_bad_line(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")}
     distil(Store(tmp_path / "lake"), tmp_path / "tape", again=True, say=lambda text: None)
     assert {path: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")} == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("venue", "symbol"), [("htx-spot", "btcusdt"), ("htx-linear", "BTC-USDT")])
+def test_three_drops_and_a_stall(tmp_path: Path, venue: str, symbol: str) -> None:
+    """A session of two minutes with `--faults drops`: every trade, and every book that is claimed."""
+    with Sandbox(faults="drops") as sandbox:
+        config = configuration(sandbox, tmp_path)
+        words = (
+            "capture",
+            "--venue",
+            venue,
+            "--feed",
+            "trades",
+            "--feed",
+            "book",
+            "--symbol",
+            symbol,
+            "--for",
+            "2m",
+        )
+        with Life(config, *words) as life:
+            assert life.end(200) == 3  # the books of the breaks are lost
+        kinds = [kind for kind, _, _ in sandbox.faults.fired]
+        assert (
+            (kinds.count("disconnect"), kinds.count("silence")) == (6, 2) if venue == "htx-spot" else (3, 1)
+        )
+        trades = Series("trades", venue, symbol)
+        start, end = heard_whole(tmp_path / "lake", trades)
+        assert_trades(tmp_path / "lake", sandbox, trades, start, end)
+        size = 0.001 if venue == "htx-linear" else 1.0
+        books = Series("book_changes", venue, symbol)
+        assert assert_books(tmp_path / "lake", sandbox, books, per_contract=size) > 300
+    gaps = stored(tmp_path / "lake", Series("capture_gaps", venue, symbol))
+    assert {"lost", "stale"} >= set(gaps["cause"])
+    assert all(
+        (feed == "trades") == (at is not None)
+        for feed, at in zip(gaps["feed"], gaps["healed_at"], strict=True)
+    )

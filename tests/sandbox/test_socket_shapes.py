@@ -132,7 +132,7 @@ def test_an_empty_diff(shared: Path, sandbox: Sandbox) -> None:
     """Diffs without a change come now and then (sample spot-ws-mbp150-empty-push)."""
     with Talk(sandbox.hosts["htx_spot_ws"] + "/feed") as talk:
         talk.ask(sub="market.steemusdt.mbp.150")
-        said = talk.until(lambda heard: heard["tick"]["bids"] == heard["tick"]["asks"] == [])
+        said = talk.until(lambda heard: heard["tick"]["bids"] == heard["tick"]["asks"] == [], timeout=30.0)
     assert shape(said) == shape(sample(shared, "spot-ws-mbp150-empty-push"))
 
 
