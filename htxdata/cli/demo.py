@@ -34,6 +34,11 @@ WHAT = (
 )
 """Venue, dataset, symbols, periods and how many days back."""
 
+HEAR = ("htx-linear", ("trades", "book", "quotes"), ("BTC-USDT", "ETH-USDT"))
+"""Venue, feeds and symbols that are captured, for ``LISTEN_S`` seconds."""
+
+LISTEN_S = 5.0
+
 CANDLES = (
     "select open_time, open, high, low, close, volume from klines "
     "where venue = 'htx-spot' and symbol = 'btcusdt' and period = '60min' order by open_time desc limit 6"
@@ -61,8 +66,9 @@ def run(options: argparse.Namespace) -> int:
             file = write_config(folder, sandbox.hosts)
             _say(1, f"a local exchange runs at {sandbox.url}\n   {file} points at it")
             _fill(file, server)
+            _listen(file)
             asked = len(sandbox.requests)
-        _say(4, f"done in {show.duration(time.monotonic() - began)}; the exchange was asked {asked} times\n")
+        _say(5, f"done in {show.duration(time.monotonic() - began)}; the exchange was asked {asked} times\n")
     look(file, sandbox.port)
     return 0
 
@@ -152,6 +158,19 @@ def _fill(file: Path, server: LocalServer) -> None:
                 )
             finally:
                 watcher.reset(token)
+
+
+def _listen(file: Path) -> None:
+    """Capture for some seconds."""
+    import threading
+
+    from htxdata.ingest.capture import Wanted, capture
+    from htxdata.ingest.session import Session
+
+    _say(4, f"`htxdata capture` listens for {LISTEN_S:.0f} seconds")
+    with Session(config.load(file), say=show.note) as session:
+        done = capture(Wanted(*HEAR), session, threading.Event(), seconds=LISTEN_S)
+    show.note(f"   {show.thousands(done.frames)} frames, {show.thousands(done.rows)} rows, {len(done.gaps)} gaps")
 
 
 @contextlib.contextmanager

@@ -33,6 +33,10 @@ OVERLAP_S = 1.0
 REFUSED_S = 60.0
 """Until the next try where the venue gives none of the topics."""
 
+MOST_PATIENT_S, CALM_S = 3600.0, 600.0
+"""Each connection that ends for silence makes the next one twice as patient, up to an hour; one that brought data for
+ten minutes makes it as watchful as the feed says."""
+
 SAY_AGAIN_S = 300.0
 """The same reason is not told again for so long."""
 
@@ -74,7 +78,9 @@ class Hands:
 class Connection:
     """One connection with its reel, under way since it was made."""
 
-    def __init__(self, topics: Topics, hands: Hands, takes_over: str | None, bridged: bool) -> None:
+    def __init__(
+        self, topics: Topics, hands: Hands, takes_over: str | None, bridged: bool, silence: float | None
+    ) -> None:
         feed = topics.feed
         opened_at = time.time_ns() // 1000
         self._topics, self._feed = topics, feed
@@ -90,7 +96,7 @@ class Connection:
         self.books = BookWatch(feed.whole_by)
         self.line = Line(
             hands.base + feed.path,
-            Session(feed.dialect, topics.symbols, silence=feed.silence, whole_by=feed.whole_by),
+            Session(feed.dialect, topics.symbols, silence=silence, whole_by=feed.whole_by),
             reel, hands.writer, unpack=unpack, on_frames=self._look if feed.watch is not None else None,
         )  # fmt: skip
         self.until = asyncio.Event()
@@ -145,6 +151,7 @@ class Stream:
         self._counted = [0, 0]
         self._kept: list[Record] = []
         self._failures = 0
+        self._patience = topics.feed.silence
         self._said = 0.0
         self._greeting: asyncio.Task[None] | None = None
 
@@ -204,7 +211,9 @@ class Stream:
 
     def _connect(self, takes_over: str | None) -> Connection | None:
         try:
-            connection = Connection(self.topics, self._hands, takes_over, self._bridge is not None)
+            connection = Connection(
+                self.topics, self._hands, takes_over, self._bridge is not None, self._patience
+            )
         except LakeUnusable:
             raise
         except StoreError as error:  # the disk: it may be full for a while
@@ -239,6 +248,11 @@ class Stream:
         self._learn(self._now)
         self._count()
         self._failures = failures_after(self._failures, ended.data_seconds)
+        if ended.why == "stale" and self._patience is not None:
+            # Perhaps nobody trades: a quiet market is not to be connected to anew every minute.
+            self._patience = min(MOST_PATIENT_S, self._patience * 2)
+        elif ended.data_seconds > CALM_S:
+            self._patience = self.topics.feed.silence
         self._lost(ended.why, ended.detail)
 
     def _lost(self, why: str, detail: str) -> None:

@@ -128,7 +128,7 @@ class Basket:
 
     def _without_rows(self, partition: Partition, asked: list[Asked]) -> list[Asked]:
         """Outages but for the instants of which there are rows after all (a reply that was cut off there, a stale
-        push): the store would take these for a sign that the whole of the window had been told. They stay missing."""
+        push): the store would take these for a sign that the whole of the window had been told."""
         if all(one.verdict != "outage" for one in asked):
             return asked
         name = dataset_named(partition.dataset).time_column
@@ -139,6 +139,7 @@ class Basket:
             low, high = there.searchsorted(one.window) if one.verdict == "outage" else (0, 0)
             instants = [Window(at, at + 1) for at in there[low:high].tolist()]
             out += [one._replace(window=piece) for piece in subtract([one.window], instants)]
+            out += [one._replace(window=instant, verdict="present") for instant in instants]
         return out
 
     def _new(self, partition: Partition, table: pa.Table) -> pa.Table:

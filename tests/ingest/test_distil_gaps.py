@@ -151,6 +151,7 @@ def test_a_reply_that_does_not_reach_back_leaves_the_gap_open(store: Store, tape
     assert spans(store, TRADES) == [
         (at(0), at(9), "present", "ws", 1),
         (at(9), at(15), "outage", "ws", 0),
+        (at(15), at(15) + 1, "present", "ws", 1),
         (at(15) + 1, at(20), "empty", "rest", 0),
         (at(20), at(29), "present", "ws", 1),
     ]
