@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,6 +151,8 @@ class Stream:
         self._now: Connection | None = None
         self._counted = [0, 0]
         self._kept: list[Record] = []
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._failures = 0
         self._patience = topics.feed.silence
         self._said = 0.0
@@ -171,19 +174,27 @@ class Stream:
 
     def note(self, record: Record) -> None:
         """Put a reply on the reel of the connection that stands, or of the next one. From any thread."""
-        connection = self._now
-        if connection is None or connection.task.done():
-            self._kept.append(record)
-        else:
-            connection.line.note(record.said, record.body, record.received_at)
+        with self._lock:
+            if self._loop is None:
+                self._kept.append(record)
+            else:
+                self._loop.call_soon_threadsafe(self._put, record)
+
+    def _put(self, record: Record) -> None:
+        line = self._now.line if self._now is not None else None
+        if line is None or not line.put(record.said, record.body, record.received_at):
+            with self._lock:
+                self._kept.append(record)
 
     def leftover(self) -> list[Record]:
         """The replies that no reel has yet."""
-        kept, self._kept = self._kept, []
+        with self._lock:
+            kept, self._kept = self._kept, []
         return kept
 
     async def run(self, stop: asyncio.Event) -> None:
         stopped = asyncio.create_task(stop.wait())
+        self._loop = asyncio.get_running_loop()
         try:
             while not stop.is_set():
                 if self._now is None:
@@ -208,6 +219,8 @@ class Stream:
                 self._learn(self._now)
             if self._greeting is not None:
                 self._greeting.cancel()
+            with self._lock:
+                self._loop = None
 
     def _connect(self, takes_over: str | None) -> Connection | None:
         try:

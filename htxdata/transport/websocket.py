@@ -155,7 +155,7 @@ class Line:
     def note(self, said: Mapping[str, Any], body: bytes = b"", received_at: int | None = None) -> None:
         """Put an event on the reel (``received_at``: microseconds UTC, now where it is not given)."""
         at = self.clock() // 1000 if received_at is None else received_at
-        self.call(self._note, said, body, at)
+        self.call(self.put, said, body, at)
 
     def renew(self, topic: str) -> None:
         """A whole book of this topic is needed."""
@@ -245,7 +245,7 @@ class Line:
     def connected(self, transport: WSTransport) -> None:
         assert self._loop is not None
         self._transport = transport
-        self._note({"event": "connected"}, b"", self.clock() // 1000)
+        self.put({"event": "connected"}, b"", self.clock() // 1000)
         self.session.opened(self._loop.time())
         self._wake()
 
@@ -309,7 +309,7 @@ class Line:
             return
         body = text.encode()
         self._transport.send(WSMsgType.TEXT, body)
-        self._note({"event": "sent"}, body, self.clock() // 1000)
+        self.put({"event": "sent"}, body, self.clock() // 1000)
 
     def _tell(self, what: Callable[[str, float], None], topic: str) -> None:
         assert self._loop is not None
@@ -353,12 +353,14 @@ class Line:
         if self._hand_over is None and not self._gone:
             self._hand_over = self._loop.call_later(HAND_S, self._hand)
 
-    def _note(self, said: Mapping[str, Any], body: bytes, at: int) -> None:
-        if self._gone:
-            return
+    def put(self, said: Mapping[str, Any], body: bytes, at: int) -> bool:
+        """:meth:`note` for who is in the line's thread; false where nothing comes on the reel any more."""
+        if self._gone or self.broken is not None:
+            return False
         self._cut()
         self._items.append(Event(at, said, body))
         self.plan_to_hand()
+        return True
 
     def _cut(self) -> None:
         """The frames since the last time, as one piece: what comes next on the reel comes behind them."""
