@@ -14,20 +14,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from htxdata.research.lake import Lake
     from htxdata.schema import DATASETS
-    from htxdata.store.lake import Lake
     from htxdata.venues import VENUES
 
 __version__ = "0.1.0"
 __all__ = ["DATASETS", "VENUES", "__version__", "open_lake"]
 
 
-def open_lake(root: str | None = None) -> Lake:
+def open_lake(root: str | Path | None = None) -> Lake:
     """Open a lake read-only: ``root`` is a folder; without it, the ``lake`` of ``htxdata.toml`` or the environment.
 
-    Opens in milliseconds, whatever the lake's size, and is safe beside running writers.
+    Opens in milliseconds, whatever the lake's size, and is safe beside running writers. A folder that is missing is an
+    empty lake; ``LakeUnusable`` where it is a file. Besides what is stored it gives bars of any period
+    (``period="7min"``, ``"utc_day"``), bars of trades (``lake.bars``) and as-of joins (``lake.asof``). All instants are
+    UTC.
     """
-    from htxdata.store.lake import Lake
+    from htxdata.research.lake import Lake
 
     if root is None:
         from htxdata import config

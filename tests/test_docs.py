@@ -117,9 +117,12 @@ def test_the_first_backfill_and_the_python_example_work(
             if "--help" not in words:
                 words = ["3s" if word == "1h" else word for word in words]
                 assert main(words[1:]) == 0, (words, capfd.readouterr().err)
-    (code,) = blocks(ROOT / "README.md", "python")
     names: dict[str, Any] = {}
-    exec(compile(code, "README.md", "exec"), names)
+    for code in blocks(ROOT / "README.md", "python"):
+        exec(compile(code, "README.md", "exec"), names)
+    assert (len(names["days"]), len(names["paid"])) == (7, 42)
+    assert set(names["ticks"]["trade_count"]) == {100}
+    assert names["paid"]["funding_rate"].notna().all()
     assert len(names["candles"]) == len(names["hours"]) + 743 == 744
     assert len(names["trades"]) > 1000
     assert list(names["verdicts"]["verdict"]) == ["present"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from htxdata import config
@@ -281,11 +282,21 @@ def coverage_table(entries: list[dict[str, Any]]) -> str:
 
 def query(options: argparse.Namespace) -> int:
     from htxdata.cli.answers import write
-    from htxdata.store.lake import Lake
+    from htxdata.research.lake import Lake
 
+    if (options.sql is None) != options.print_views:
+        raise UsageError("query takes one SQL statement, or --print-views" if options.sql is None else
+                         "--print-views prints the views: leave the SQL out")  # fmt: skip
     if options.format == "parquet" and options.output is None and sys.stdout.isatty():
         raise UsageError("--format parquet needs --output F (or a pipe)")
     with Lake(str(config.local_lake(settings_of(options)))) as lake:
+        if options.print_views:
+            text = lake.views_sql()
+            if options.output is None:
+                sys.stdout.write(text)
+            else:
+                Path(options.output).write_text(text, encoding="utf-8")
+            return 0
         relation = lake.sql(options.sql)
         try:
             table = relation.to_arrow_table()

@@ -241,7 +241,7 @@ def look(file: Path, port: int) -> None:
 
 def extents(lake: str) -> str:
     """`htxdata coverage` in brief: one line per series, narrow enough for any terminal."""
-    from htxdata.store.lake import Lake
+    from htxdata.research.lake import Lake
 
     with Lake(lake) as opened:
         rows = opened.sql(EXTENTS).fetchall()
@@ -255,7 +255,7 @@ def extents(lake: str) -> str:
 
 def chart(lake: str) -> None:
     """As many hourly candles of btcusdt as the terminal is wide."""
-    from htxdata.store.lake import Lake
+    from htxdata.research.lake import Lake
 
     width = max(40, min(120, shutil.get_terminal_size((100, 24)).columns - 12))
     with Lake(lake) as opened:

@@ -548,3 +548,21 @@ def test_a_damaged_partition_is_named_and_nothing_is_overwritten(filled: Path, c
         assert main(words) == 1
         assert newest.name in capsys.readouterr().err
     assert newest.read_bytes() == b"PAR1 no more"
+
+
+def test_the_views_can_be_made_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--print-views` is SQL that a DuckDB of one's own takes; with a statement beside it, it is refused."""
+    import duckdb
+
+    with Sandbox(limits=False) as sandbox:
+        config = ["--config", str(configuration(sandbox, tmp_path))]
+        words = ["--venue", "htx-spot", "--symbol", "btcusdt", "--period", "60min", "--start", "2024-01-01"]
+        assert main([*config, "backfill", "klines", *words, "--end", "2024-01-03"]) == 0
+    capsys.readouterr()
+    assert main([*config, "query", "--print-views"]) == 0
+    with duckdb.connect() as foreign:
+        foreign.execute(capsys.readouterr().out)
+        assert foreign.sql("select count(*) from klines").fetchall() == [(48,)]
+    assert main([*config, "query", "--print-views", "select 1"]) == 2
+    assert main([*config, "query"]) == 2
+    assert "query takes one SQL statement, or --print-views" in capsys.readouterr().err

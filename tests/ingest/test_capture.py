@@ -16,13 +16,14 @@ from htxdata.errors import StoreError, UsageError
 from htxdata.ingest import capture_streams
 from htxdata.ingest.capture import Captured, Status, Wanted, capture, topics_of
 from htxdata.ingest.distil import distil
+from htxdata.ingest.run import Request, backfill
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.protocol.book import Book
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.store import reel
 from htxdata.store.partition import Store
-from htxdata.timeline import SECOND
+from htxdata.timeline import SECOND, iso
 from htxdata.venues import venue
 from htxdata.venues.terms import Frame, Pushed
 from tests.truth import assert_trades, settings_for, stored
@@ -53,6 +54,12 @@ def heard_whole(lake: Path, series: Series) -> tuple[int, int]:
     assert spans, f"nothing is known of {series}"
     assert all(a.end == b.start for a, b in pairwise(spans)), spans
     assert {span.verdict for span in spans} <= {"present", "empty"}, spans
+    return spans[0].start, spans[-1].end
+
+
+def heard_from(lake: Path, series: Series) -> tuple[int, int]:
+    """The extent of what is known, holes or not."""
+    spans = Store(lake).coverage(series)
     return spans[0].start, spans[-1].end
 
 
@@ -191,7 +198,8 @@ def test_silence_is_no_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_nobody_can_give_back_is_an_outage(tmp_path: Path) -> None:
     """REST is down while the connection is lost: both edges are kept, the verdict is `outage`, the run incomplete."""
     faults = Faults(
-        Rule("disconnect", after=15, times=1, path="/linear-swap-ws"), Rule("error", path="*/history/trade", status=404)
+        Rule("disconnect", after=15, times=1, path="/linear-swap-ws"),
+        Rule("error", path="*/history/trade", status=404),
     )
     with Sandbox(clock=hurried(), faults=faults) as sandbox:
         done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT"], 4.0)
@@ -217,7 +225,9 @@ def test_everything_is_on_the_tape_before_it_is_read(tmp_path: Path, monkeypatch
 
     feeds = tuple(replace(feed, parse=broken) for feed in linear.feeds)
     series = Series("trades", "htx-linear", "BTC-USDT")
-    with Sandbox(clock=hurried(), faults=Faults(Rule("error", path="*/history/trade", status=404))) as sandbox:
+    with Sandbox(
+        clock=hurried(), faults=Faults(Rule("error", path="*/history/trade", status=404))
+    ) as sandbox:
         with monkeypatch.context() as patch:
             patch.setattr("htxdata.ingest.distil.VENUES", (replace(linear, feeds=feeds),))
             done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT"], 2.0)
@@ -317,3 +327,28 @@ def test_a_full_disk_costs_what_was_heard_meanwhile_and_nothing_else(
     assert done.complete
     assert done.reconnects >= 1
     assert any("disk: the disk is full" in line for line in said)
+
+
+def test_the_archive_heals_what_a_capture_lost(tmp_path: Path) -> None:
+    """Three days later the day's file is there: the outage is asked for again, and the gap says when it was healed."""
+    began, before = time.monotonic(), time.time() - 3 * 86_400
+    clock = lambda: before + (time.monotonic() - began) * SPEED  # noqa: E731
+    faults = Faults(
+        Rule("disconnect", after=15, times=1, path="/linear-swap-ws"),
+        Rule("error", path="*/history/trade", status=404),
+    )
+    series = Series("trades", "htx-linear", "BTC-USDT")
+    with Sandbox(clock=clock, faults=faults) as sandbox:
+        (gap,) = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT"], 4.0).gaps
+    with Sandbox() as sandbox, Session(settings_for(sandbox, tmp_path, archive=True)) as session:
+        start, end = heard_from(tmp_path / "lake", series)
+        request = Request("trades", "htx-linear", ("BTC-USDT",), (), iso(start), iso(end))
+        report = backfill([request], session)
+        assert [healed.window for healed in report.healed] == [gap.window]
+        assert heard_whole(tmp_path / "lake", series) == (start, end)
+        assert assert_trades(tmp_path / "lake", sandbox, series, start, end) > 50
+    sources = {(span.source, span.verdict) for span in Store(tmp_path / "lake").coverage(series)}
+    assert ("archive", "present") in sources
+    assert ("ws", "present") in sources
+    (healed_at,) = stored(tmp_path / "lake", Series("capture_gaps", "htx-linear", "BTC-USDT"))["healed_at"]
+    assert healed_at > gap.window.end
