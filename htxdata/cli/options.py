@@ -228,14 +228,62 @@ def parser() -> argparse.ArgumentParser:
     _chosen(compact)
     compact.add_argument("--json", action="store_true", help="print JSON")
 
+    report = _command(
+        commands, "report", "reporting:report",
+        "one self-contained page: coverage calendar, verdicts, candles, freshness",
+        "htxdata --config data/demo/htxdata.toml report --output lake.html",
+        "Open it in any browser; it asks no network. Reads the lake only. Exit code 3 where a file of the lake\n"
+        "could not be read: the page is made of the others and names it.", common,
+    )  # fmt: skip
+    _chosen(report)
+    _range(report, required=False, end="first instant not wanted; no bound where left out")
+    report.add_argument(
+        "--output", default="htxdata-report.html", metavar="F.html", help="the file that is written (%(default)s)"
+    )
+
+    export = _command(
+        commands, "export", "research:export", "what a backtester reads, in its own format",
+        "htxdata --config data/demo/htxdata.toml export backtesting.py --venue htx-spot --symbol btcusdt "
+        "--period 1min \\\n    --output data/demo/export",
+        "Engines: backtesting.py, vectorbt, backtrader, nautilus_trader, freqtrade, hftbacktest,\n"
+        "zipline-reloaded, qlib, lean. Bar labels, time zones, units and fundings are as each engine means\n"
+        "them: docs/backtesters.md. The same export writes the same bytes, and the names of the files go to\n"
+        "stdout. Where the lake does not know what there was, no bar is invented: the files are written,\n"
+        "the holes are named, and the exit code is 3.", common,
+    )  # fmt: skip
+    export.add_argument("engine", metavar="ENGINE", help="its name, in any spelling")
+    export.add_argument("--venue", required=True, help="htx-spot, htx-linear")
+    export.add_argument(
+        "--symbol", action="append", required=True, metavar="S",
+        help="the venue's own spelling or a glob such as 'BTC-*'; once per value",
+    )  # fmt: skip
+    export.add_argument(
+        "--period", action="append", default=[], metavar="P",
+        help="of the bars: 1min (where left out), 5min, 7min, 60min, utc_day, …; once per value",
+    )  # fmt: skip
+    _range(export, required=False, end="first instant not wanted; the end of what is stored where left out")
+    export.add_argument("--output", required=True, metavar="DIR", help="the folder to write to")
+    export.add_argument("--trades", action="store_true", help="trades as well: nautilus_trader, freqtrade, lean")
+    export.add_argument("--no-funding", action="store_true", help="leave fundings out")
+    export.add_argument(
+        "--latency", metavar="T",
+        help="hftbacktest: how late rows are assumed to be heard that were not captured live, such as 50ms",
+    )  # fmt: skip
+    export.add_argument("--allow-holes", action="store_true", help="exit code 0 also where the range has holes")
+
     query = _command(
         commands, "query", "commands:query", "SQL on the views of the lake; read-only",
         "htxdata --config data/demo/htxdata.toml query 'select symbol, period, count(*) from klines group by all'",
-        "Views: every dataset (data/README.md), coverage, audit_findings.", common,
+        "Views: every dataset (data/README.md), coverage, audit_findings. Macros: bucket(t, '7min'),\n"
+        "utc_day(t), venue_day(t, venue), … Elsewhere: htxdata query --print-views > views.sql; duckdb -init\n"
+        "views.sql", common,
     )  # fmt: skip
-    query.add_argument("sql", metavar="SQL", help="one statement")
+    query.add_argument("sql", metavar="SQL", nargs="?", help="one statement")
     query.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
     query.add_argument("--output", metavar="F", help="a file instead of stdout")
+    query.add_argument(
+        "--print-views", action="store_true", help="print the SQL that makes the same views in any DuckDB"
+    )
 
     sandbox = _command(
         commands, "sandbox", "commands:sandbox", "a local exchange to try things on",

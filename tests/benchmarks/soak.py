@@ -1,33 +1,23 @@
-"""A soak: a server that says what HTX spot says of 100 symbols, at a rate that does not ask whether anybody keeps up,
-and a capture of it that is watched from outside.
+"""The two processes of a soak (``test_soak.py``): a server that says what HTX spot says of 100 symbols, at a rate that
+does not ask whether anybody keeps up, and a capture of it with a stop-watch around each distil.
 
-    python tests/benchmarks/soak.py run <frames a second> <seconds> tape|capture
-
-``capture`` is ``htxdata capture --venue htx-spot --feed trades --feed book --symbol '*'`` with a stop-watch around each
-distil; ``tape`` is the same work with distilling put off, and ended when its tapes are sealed. The server is a process of
-its own. It keeps a CRC of all that it sent on each connection: that the reel has the same one proves every byte.
+The server keeps a CRC of all that it sent on each connection: that the reel has the same one proves every byte.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import random
 import resource
-import signal
 import struct
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +44,11 @@ def _pools() -> tuple[list[bytes], list[tuple[bytes, int]], bytes]:
     dice = random.Random(4)
     trades = [
         b'"amount":%.6f,"price":%.2f,"direction":"%b"'
-        % (dice.randrange(1, 10**6) / 1e6, 52648 + dice.randrange(10**4) / 100, dice.choice((b"buy", b"sell")))
+        % (
+            dice.randrange(1, 10**6) / 1e6,
+            52648 + dice.randrange(10**4) / 100,
+            dice.choice((b"buy", b"sell")),
+        )
         for _ in range(4096)
     ]
 
@@ -71,7 +65,11 @@ def _pools() -> tuple[list[bytes], list[tuple[bytes, int]], bytes]:
         text = b'"bids":[%b],"asks":[%b]' % (side(52690, -0.9, bids, 0.5), side(52691, 0.9, asks, 0.5))
         changes.append((text, len(bids) + len(asks)))
     every = list(range(150))
-    return trades, changes, b'"bids":[%b],"asks":[%b]' % (side(52690, -0.9, every, 0), side(52691, 0.9, every, 0))
+    return (
+        trades,
+        changes,
+        b'"bids":[%b],"asks":[%b]' % (side(52690, -0.9, every, 0), side(52691, 0.9, every, 0)),
+    )
 
 
 _HEADS = [
@@ -142,7 +140,9 @@ class Ear(asyncio.Protocol):
                 % (status, len(body), body)
             )
             return
-        key = next(line[19:].strip() for line in head.split(b"\r\n") if line[:18].lower() == b"sec-websocket-key:")
+        key = next(
+            line[19:].strip() for line in head.split(b"\r\n") if line[:18].lower() == b"sec-websocket-key:"
+        )
         token = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
         self.transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -217,7 +217,10 @@ class Venue:
                 b'{"id":%d,"ts":%d,"data":[%b]}' % told for told in reversed(self.recent[SYMBOLS.index(name)])
             ]
             data = b",".join(groups).replace(b'"tradeId"', b'"trade-id"')
-            head = b'{"ch":"market.%b.trade.detail","status":"ok","ts":%d,"data":[' % (name.encode(), now_ms())
+            head = b'{"ch":"market.%b.trade.detail","status":"ok","ts":%d,"data":[' % (
+                name.encode(),
+                now_ms(),
+            )
             return head + data + b"]}"
         return b""
 
@@ -309,8 +312,8 @@ async def _serve(rate: float, seconds: float) -> None:
 
 
 def listen(mode: str, notes: Path, seconds: float) -> int:
-    """``htxdata capture``, with a stop-watch; the settings are in the environment. It writes down what each distil took,
-    and at the end the lags of all flushes."""
+    """``htxdata capture``, with a stop-watch; the settings are in the environment. It writes down what each distil
+    took, and at the end the lags of all flushes."""
     import threading
 
     from htxdata.ingest import capture
@@ -336,8 +339,10 @@ def listen(mode: str, notes: Path, seconds: float) -> int:
     def timed(store: Any, tape: Any, **options: Any) -> Any:
         began, used = time.monotonic(), time.thread_time()
         found = real(store, tape, **options)
-        note(event="distil", feed=options["feed"], seconds=time.monotonic() - began, cpu=time.thread_time() - used,
-             frames=found.frames, rows=found.rows.total(), quarantined=found.quarantined, gaps=len(found.gaps))  # fmt: skip
+        note(
+            event="distil", feed=options["feed"], seconds=time.monotonic() - began, cpu=time.thread_time() - used,
+            frames=found.frames, rows=found.rows.total(), quarantined=found.quarantined, gaps=len(found.gaps),
+        )  # fmt: skip
         return found
 
     def tell_lags() -> None:
@@ -369,277 +374,8 @@ def listen(mode: str, notes: Path, seconds: float) -> int:
     return 1
 
 
-# ------------------------------------------------------------------------------------------------- watching
-
-
-@dataclass
-class Sample:
-    """``cpu`` in seconds since the process began; ``main`` of its first thread; memory in bytes."""
-
-    at: float
-    cpu: float
-    main: float
-    rss: int
-    anon: int
-
-
-_HZ = os.sysconf("SC_CLK_TCK")
-
-
-def sample(pid: int) -> Sample:
-    def cpu(path: str) -> float:
-        words = Path(path).read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / _HZ
-
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    rss, anon = (int(status[name].split()[0]) << 10 for name in ("VmRSS", "RssAnon"))
-    return Sample(time.time(), cpu(f"/proc/{pid}/stat"), cpu(f"/proc/{pid}/task/{pid}/stat"), rss, anon)
-
-
-def machine() -> tuple[float, float]:
-    """Jiffies of all processors: idle, and all."""
-    words = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    return words[3] + words[4], sum(words)
-
-
-@dataclass
-class Soaked:
-    """What came of it. ``lost`` is empty where everything that was sent is on the tape, and in the lake."""
-
-    mode: str
-    rate: float
-    seconds: float
-    sent: dict[str, Any]
-    ends: dict[str, Any]
-    samples: list[Sample]
-    distils: list[dict[str, Any]]
-    lags: list[float]
-    delays: list[int]
-    lost: list[str]
-    client_cpu: float
-    server_cpu: float
-    idle: float
-    load: tuple[float, float]
-    afterwards: float
-    tape_bytes: int = 0
-    lake_bytes: int = 0
-    lake_rows: dict[str, int] = field(default_factory=dict)
-    said: str = ""
-
-    @property
-    def keeps_up(self) -> bool:
-        """Nothing lost, the server at its rate, and of what it sent never a second's worth waiting at the end."""
-        sent = self.sent
-        return not self.lost and not sent["gave_up"] and sent["drained"] < 1.0 and sent["took"] < self.seconds * 1.02 + 1
-
-    def slope(self, name: str = "anon") -> float:
-        """Bytes a second that memory grew by in the second half (least squares)."""
-        half = self.samples[len(self.samples) // 2 :]
-        middle = sum(s.at for s in half) / len(half)
-        over = sum((s.at - middle) ** 2 for s in half)
-        return sum((s.at - middle) * getattr(s, name) for s in half) / over if over else 0.0
-
-    def highest(self, name: str, part: int, of: int) -> int:
-        """The highest memory in one part of the time."""
-        size = len(self.samples) / of
-        return max(getattr(s, name) for s in self.samples[int(part * size) : max(1, int((part + 1) * size))])
-
-    def __str__(self) -> str:
-        frames, sent = sum(self.ends["topics"].values()), self.sent
-        mega = 1 << 20
-        quarters = "/".join(f"{self.highest('anon', part, 4) / mega:.0f}" for part in range(4))
-        lines = [
-            f"{self.mode}: {self.rate:,.0f} frames/s for {self.seconds:.0f} s: {frames:,} sent in {sent['took']:.1f} s"
-            f" ({frames / sent['took']:,.0f}/s), {'LOST: ' + '; '.join(self.lost) if self.lost else 'nothing lost'}",
-            f"  client {self.client_cpu:.1f} CPU s = {100 * self.client_cpu / sent['took']:.0f} % of a core, "
-            f"{frames / self.client_cpu:,.0f} frames per CPU s; main thread "
-            f"{100 * (self.samples[-1].main - self.samples[0].main) / sent['took']:.0f} %; server "
-            f"{100 * self.server_cpu / sent['took']:.0f} %",
-            f"  memory (anonymous) at most {max(s.anon for s in self.samples) / mega:.0f} MiB, by quarters {quarters}, "
-            f"slope of the second half {self.slope() * 60 / mega:+.2f} MiB/min (with files "
-            f"{self.slope('rss') * 60 / mega:+.2f}, at most {max(s.rss for s in self.samples) / mega:.0f} MiB)",
-            f"  receipt to tape p50 {_at(self.lags, 50) * 1e3:.0f} ms, p99 {_at(self.lags, 99) * 1e3:.0f} ms, most "
-            f"{_at(self.lags, 100) * 1e3:.0f} ms ({len(self.lags)} flushes, each its oldest frame); server's stamp to "
-            f"receipt p50 {_at(self.delays, 50)}, p99 {_at(self.delays, 99)}, most {_at(self.delays, 100)} ms",
-            f"  server: late {sent['late']:.2f} s at most, {sent['most_waiting'] / 1024:,.0f} KiB waiting at most, in "
-            f"{100 * sent['held']:.1f} % of its writes; drained {sent['drained'] * 1e3:.0f} ms after the last; "
-            f"{self.ends['pongs']} of {self.ends['pings']} pings answered, {self.ends['requests']} whole books",
-            f"  machine: load {self.load[0]:.1f} before, {self.load[1]:.1f} after, idle {100 * self.idle:.0f} %; tape "
-            f"{self.tape_bytes / mega:,.0f} MiB, lake {self.lake_bytes / mega:,.0f} MiB {self.lake_rows}; "
-            f"{self.afterwards:.1f} s from the last frame to the end of the process",
-        ]  # fmt: skip
-        lines += [
-            f"  distil {d['feed']:6} {d['since']:6.1f} s: {d['seconds']:6.2f} s ({d['cpu']:5.2f} CPU), "
-            f"{d['frames']:>9,} frames, {d['rows']:>10,} rows"
-            for d in self.distils
-        ]
-        return "\n".join(lines)
-
-
-def _at(values: list[Any], percent: int) -> Any:
-    return values[min(len(values) - 1, len(values) * percent // 100)] if values else 0
-
-
-# ------------------------------------------------------------------------------------------------- what is on the tape
-
-
-def taped(tape: Path, ends: dict[str, Any]) -> tuple[list[str], list[int]]:
-    """What is not as it was sent, and how many milliseconds late every frame was heard, sorted."""
-    from htxdata.store import reel
-    from htxdata.venues.htx.feeds_frames import unpacked
-
-    lost: list[str] = []
-    late: Counter[int] = Counter()
-    there: Counter[str] = Counter()
-    for feed, mark, first in (("trades", b'"tradeId":', FIRST_ID), ("book", b'"seqNum":', FIRST_NUMBER + 1)):
-        # A reel without a frame has replies of REST that came when no connection stood any more.
-        paths = [
-            path for path in reel.reels(tape, "htx-spot", feed)
-            if any(isinstance(found, reel.Frames) for _, found in reel.read(path))
-        ]  # fmt: skip
-        sent = [(frames, crc) for name, frames, crc in ends["connections"] if name == feed]
-        if len(paths) != len(sent):
-            lost.append(f"{len(paths)} reels of {feed}, of {len(sent)} connections")
-        for path, (frames, crc) in zip(paths, sent, strict=False):
-            count, checked = 0, 0
-            for _, found in reel.read(path):
-                if isinstance(found, reel.Torn):
-                    lost.append(f"{path.name}: torn {found}")
-                if not isinstance(found, reel.Frames):
-                    continue
-                count += len(found.bodies)
-                for body in found.bodies:
-                    checked = isal_zlib.crc32(body, checked)
-                for received_at, message in zip(found.times, unpacked(found.bodies) or (), strict=True):
-                    if message[:7] != b'{"ch":"':
-                        continue  # an ack, a ping, a whole book
-                    end = message.index(b'"', 7)
-                    topic, at = message[7:end].decode(), message.index(mark, end) + len(mark)
-                    if int(message[at : at + 12]) != first + there[topic]:
-                        lost.append(f"{topic}: {message[at : at + 12]!r} after {there[topic]} frames")
-                    there[topic] += 1
-                    late[received_at // 1000 - int(message[end + 7 : end + 20])] += 1
-            if (count, checked) != (frames, crc):
-                lost.append(f"{path.name}: {count} frames of CRC {checked:08x}, sent {frames} of {crc:08x}")
-    if there != Counter(ends["topics"]):
-        lost.append(f"{there.total()} frames of {len(there)} topics, sent {sum(ends['topics'].values())}")
-    return lost[:10], sorted(late.elements()) if late.total() < 10**6 else _thinned(late)
-
-
-def _thinned(late: Counter[int]) -> list[int]:
-    """A sorted list of a hundredth of the length, the longest included."""
-    out = [ms for ms in sorted(late) for _ in range(-(-late[ms] // 100))]
-    return out
-
-
-def in_the_lake(lake: Path, ends: dict[str, Any]) -> tuple[list[str], dict[str, int]]:
-    """Rows of the lake, and what of them is not as it was sent."""
-    from htxdata.store.partition import Store
-
-    store, rows = Store(lake), Counter[str]()
-    for dataset, name in (("trades", "trade_id"), ("book_changes", "kind")):
-        for series in store.series(dataset=dataset, venue="htx-spot"):
-            for partition in store.partitions(series):
-                for table in store.tables(partition, [name]):
-                    if dataset == "trades":
-                        rows[dataset] += len(table)
-                    else:
-                        for kind in table[name].value_counts().to_pylist():
-                            rows[kind["values"]] += kind["counts"]
-    lost = []
-    trades = sum(count for topic, count in ends["topics"].items() if topic.endswith("trade.detail"))
-    for name, wanted in (("trades", trades), ("delta", ends["levels"])):
-        if rows[name] != wanted:
-            lost.append(f"{rows[name]:,} {name} in the lake of {wanted:,} sent")
-    return lost, dict(rows)
-
-
-# ------------------------------------------------------------------------------------------------- all together
-
-
-@contextlib.contextmanager
-def _child(*words: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    child = subprocess.Popen([sys.executable, __file__, *words], text=True, **options)
-    try:
-        yield child
-    finally:
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def soak(rate: float, seconds: float, mode: str, *, progress: bool = False) -> Soaked:
-    """Serve at ``rate`` for ``seconds``, capture it, and look at what came of it."""
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="htxdata-soak-")))
-        server = stack.enter_context(
-            _child("serve", str(rate), str(seconds), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        )
-        assert server.stdout is not None and server.stdin is not None
-        port = json.loads(server.stdout.readline())["port"]
-        notes, words = folder / "notes", open(folder / "words", "w+")  # noqa: SIM115
-        stack.callback(words.close)
-        settings = {
-            "HTXDATA_LAKE": str(folder / "lake"), "HTXDATA_TAPE": str(folder / "tape"),
-            "HTXDATA_HOSTS__HTX_SPOT_WS": f"ws://127.0.0.1:{port}",
-            "HTXDATA_HOSTS__HTX_SPOT_REST": f"http://127.0.0.1:{port}", "HTXDATA_HOSTS__HTX_ARCHIVE": "",
-        }  # fmt: skip
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("HTXDATA_")}
-        client = stack.enter_context(
-            _child("listen", mode, str(notes), str(seconds * 3 + 300), env=clean | settings, cwd=folder, stderr=words)
-        )
-        load, begins = os.getloadavg()[0], json.loads(server.stdout.readline())
-        idle, samples = machine(), [sample(client.pid)]
-        os.set_blocking(server.stdout.fileno(), False)
-        line = ""
-        while not line.endswith("\n"):
-            time.sleep(1.0)
-            if client.poll() is not None:
-                words.seek(0)
-                raise RuntimeError(f"the capture ended early: {words.read()[-2000:]}")
-            samples.append(sample(client.pid))
-            if progress and len(samples) % 30 == 0:
-                last = samples[-1]
-                print(f"    {last.at - samples[0].at:5.0f} s: {last.cpu - samples[0].cpu:6.1f} CPU s, "
-                      f"{last.anon >> 20} MiB anonymous, {last.rss >> 20} MiB, load {os.getloadavg()[0]:.1f}",
-                      flush=True)  # fmt: skip
-            line += server.stdout.readline() or ""
-        os.set_blocking(server.stdout.fileno(), True)
-        sent, after = json.loads(line), machine()
-        samples.append(sample(client.pid))
-        time.sleep(0.5)  # the last frames are in its hands
-        client.send_signal(signal.SIGTERM)
-        code = client.wait()
-        afterwards = time.time() - sent["at"]
-        server.stdin.close()
-        ends = json.loads(server.stdout.readline())
-        told = [json.loads(text) for text in notes.read_text().splitlines()]
-        distils = [d | {"since": d["at"] - begins["at"]} for d in told if d["event"] == "distil"]
-        lost, delays = taped(folder / "tape", ends)
-        rows: dict[str, int] = {}
-        if mode == "capture":
-            short, rows = in_the_lake(folder / "lake", ends)
-            lost += short + [f"exit code {code}"] * bool(code)
-        words.seek(0)
-        return Soaked(
-            mode, rate, seconds, sent, ends, samples, distils, next(d["lags"] for d in told if d["event"] == "lags"),
-            delays, lost, samples[-1].cpu - samples[0].cpu, sent["cpu"] - begins["cpu"],
-            (after[0] - idle[0]) / max(1, after[1] - idle[1]), (load, os.getloadavg()[0]), afterwards,
-            _size(folder / "tape"), _size(folder / "lake") if mode == "capture" else 0, rows, words.read()[-3000:],
-        )  # fmt: skip
-
-
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         asyncio.run(_serve(float(sys.argv[2]), float(sys.argv[3])))
-    elif sys.argv[1] == "listen":
-        sys.exit(listen(sys.argv[2], Path(sys.argv[3]), float(sys.argv[4])))
     else:
-        done = soak(float(sys.argv[2]), float(sys.argv[3]), sys.argv[4], progress=True)
-        print(done, "\n", done.said)
+        sys.exit(listen(sys.argv[2], Path(sys.argv[3]), float(sys.argv[4])))
