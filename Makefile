@@ -7,7 +7,7 @@ SHELL := /bin/sh
 
 BIN     := .venv/bin
 UV      := 0.13.8
-WORKERS ?= 2
+WORKERS ?= 3
 
 # The first of these that runs and is new enough (a pyenv shim can be on the PATH and still refuse to run).
 find_python = for p in $(PYTHON) python3.11 python3 python; do \
@@ -62,6 +62,10 @@ slow: venv  ## the tests marked slow
 .PHONY: chaos
 chaos: venv  ## kill it at every instant, fill the disk, break the exchange
 	@$(BIN)/python -m pytest -m "not live" tests/chaos $(ARGS)
+
+.PHONY: browser
+browser: venv  ## the report in a headless Chromium (skipped where there is none)
+	@$(BIN)/python -m pytest -m slow tests/browser -rs $(ARGS)
 
 .PHONY: bench
 bench: venv  ## measure, and print the figures

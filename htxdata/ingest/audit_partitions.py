@@ -10,6 +10,7 @@ import numpy as np
 
 from htxdata.errors import CorruptPartition
 from htxdata.ingest.audit_rows import Finding, Held, opened
+from htxdata.ingest.distil_gaps import GAPS
 from htxdata.ingest.revisions import DIFFERENCES
 from htxdata.market import Series
 from htxdata.schema import dataset as dataset_named
@@ -28,17 +29,19 @@ def coverage(held: Held) -> Iterator[Finding]:
     """The footer's spans beside the rows: counts agree, no row is outside, ``present`` means a candle in every slot."""
     declared, partition = held.declared, held.partition
     spans = held.footer.spans
-    if declared.name in ("kline_revisions", DIFFERENCES):
+    if declared.name in ("kline_revisions", DIFFERENCES, GAPS):
         return  # what came along is covered by nobody's asking
     starts = np.array([span.start for span in spans], dtype=np.int64)
     ends = np.array([span.end for span in spans], dtype=np.int64)
     counts = np.zeros(len(spans), dtype=np.int64)
+    captured = any(span.source == "ws" for span in spans)
     kept: list[Any] = []
     for times in held.times():
         at = starts.searchsorted(times, side="right") - 1
         inside = (at >= 0) & (times < ends[at]) if len(spans) else np.zeros(len(times), dtype=bool)
         counts += np.bincount(at[inside], minlength=len(spans))
-        for time in times[~inside].tolist():
+        # Of a capture, what came just before and after the time that it can answer for is kept all the same.
+        for time in times[~inside].tolist() if not captured else ():
             yield Finding("coverage", partition.series, time, declared.time_column, None, None,
                           "the row lies in no span of its footer")  # fmt: skip
         if declared.density == "grid":

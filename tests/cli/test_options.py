@@ -14,7 +14,10 @@ from htxdata.cli import main, show
 from htxdata.cli.options import parser
 from htxdata.errors import UsageError
 
-COMMANDS = ["demo", "plan", "backfill", "sync", "snapshot", "coverage", "query", "sandbox"]
+COMMANDS = [
+    "demo", "plan", "backfill", "sync", "capture", "distil", "snapshot", "coverage", "audit", "compact", "query",
+    "export", "report", "sandbox",
+]  # fmt: skip
 BACKFILL = "backfill klines --venue htx-spot --symbol btcusdt --period 1min --start 2024-01-01"
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from htxdata.errors import StoreError, UsageError
 from htxdata.ingest import capture_streams
+from htxdata.ingest.audit import audit
 from htxdata.ingest.capture import Captured, Status, Wanted, capture, topics_of
 from htxdata.ingest.distil import distil
 from htxdata.ingest.run import Request, backfill
@@ -115,6 +116,7 @@ def test_a_quiet_session_has_every_trade(tmp_path: Path, venue: str, symbols: tu
         assert done.rows == sum(
             len(stored(tmp_path / "lake", Series("trades", venue, s))["side"]) for s in symbols
         )
+    assert audit(Store(tmp_path / "lake"), dataset="trades").findings == []
     before = {path: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")}
     distil(Store(tmp_path / "lake"), tmp_path / "tape", again=True, say=lambda text: None)
     assert {path: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")} == before
@@ -134,6 +136,7 @@ def test_rebuilt_books_are_the_exchanges(tmp_path: Path) -> None:
         assert assert_books(tmp_path / "lake", sandbox, Series("book_changes", "htx-spot", "btcusdt")) > 15
         linear = Series("book_changes", "htx-linear", "BTC-USDT")
         assert assert_books(tmp_path / "lake", sandbox, linear, per_contract=0.001) > 30
+    assert audit(Store(tmp_path / "lake"), dataset="book_changes").findings == []
     for venue in ("htx-spot", "htx-linear"):
         assert len(reel.reels(tmp_path / "tape", venue)) == 2
         assert stored(tmp_path / "lake", Series("capture_gaps", venue, "btcusdt")) == {}

@@ -1,0 +1,66 @@
+"""The commands that hand something out for people to look at: settings in, work done elsewhere, answer out."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import uuid
+from pathlib import Path
+
+from htxdata import config
+from htxdata.cli import show
+from htxdata.cli.commands import check_names, settings_of
+from htxdata.errors import UsageError
+from htxdata.timeline import parse_instant
+
+
+def report(options: argparse.Namespace) -> int:
+    """3 where the page is made and yet some file of the lake could not be read; the page names them too."""
+    from htxdata.research.report import page
+    from htxdata.research.report.standing import Chosen
+
+    check_names(options)
+    start, end = (_instant(name, getattr(options, name)) for name in ("start", "end"))
+    if start is not None and end is not None and end <= start:
+        raise UsageError(f"--end {options.end!r} is not after --start {options.start!r}: the range is empty")
+    settings = settings_of(options)
+    chosen = Chosen(
+        options.dataset, options.venue, options.symbol or None, options.period or None, start, end
+    )
+    what = page.content(config.local_lake(settings), chosen, page.clock())
+    _replace(options.output, page.render(what))
+    print(options.output)
+    broken = what["broken"]
+    for why in broken:
+        show.note(f"htxdata: not in the report: {why}")
+    return 3 if broken else 0
+
+
+def _instant(option: str, text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_instant(text)
+    except UsageError as error:
+        raise UsageError(f"--{option}: {error}") from None
+
+
+def _replace(output: str, text: str) -> None:
+    """The file is there whole or as it was."""
+    aside = None
+    try:
+        target = Path(output)
+        aside = target.with_name(f".{uuid.uuid4().hex}.tmp")
+        if target.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        with aside.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, target)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        said = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"--output {output!r} cannot be written: {said}") from None
+    finally:
+        if aside is not None:
+            with contextlib.suppress(OSError, ValueError):
+                aside.unlink(missing_ok=True)
