@@ -33,7 +33,7 @@ from htxdata.venues import venue as venue_named
 from htxdata.venues.terms import Feed, Venue
 
 DISTIL_EVERY = 60.0
-"""Seconds from the end of one reading of the tapes to the next. A partition of a day is written anew each time."""
+"""Seconds from the end of one reading of the tapes to the next, at least."""
 
 STATUS_EVERY = 1.0
 
@@ -284,11 +284,15 @@ class _Capture:
     # --------------------------------------------------------------------------------------- beside the loop
 
     def _distil_now_and_then(self, halt: threading.Event) -> None:
-        while not halt.wait(self._distil_every):
+        pause = self._distil_every
+        while not halt.wait(pause):
+            began = time.monotonic()
             try:
                 self._distil()
             except HtxdataError as error:  # the last one, at the end, is not forgiven
                 self._session.say(f"the tapes could not be read now ({error}); later again")
+            # A partition is written anew each time, and a day grows: it takes a twentieth of the time at most.
+            pause = max(self._distil_every, 20 * (time.monotonic() - began))
 
     def _distil(self) -> None:
         for feed in self._feeds:

@@ -26,6 +26,7 @@ from htxdata.ingest.distil_levels import Columns, Levels
 from htxdata.ingest.distil_memory import BookLine, Stretch, Topic
 from htxdata.schema.arrow import UNFIT
 from htxdata.timeline import DAY
+from htxdata.venues.htx.feeds_book_messages import Messages
 from htxdata.venues.terms import BookMessage
 
 MOST_WAITING = 4096
@@ -58,7 +59,11 @@ class BookReader:
         self._parts = []
         run = (0, 0)
         line = self._line
-        for message in messages:
+        breaks = messages.breaks(DAY) if isinstance(messages, Messages) else None
+        count, place = len(messages), 0
+        while place < count:
+            message = messages[place]
+            place += 1
             if not message.whole and line.seeded and not line.fresh and message.previous == line.sequence:
                 # The usual way: in its place, on the same day, told by nobody else.
                 if message.at // DAY != line.day or line.back or line.muted or self._cuts:
@@ -71,9 +76,20 @@ class BookReader:
                 )
                 run = (run[0] if run[1] == message.first and run[1] > run[0] else self._start(columns, run, message),
                        message.last)  # fmt: skip
-                continue
-            run = self._told(columns, run)
-            self._other(columns, message)
+            else:
+                run = self._told(columns, run)
+                self._other(columns, message)
+            if breaks is not None and self._steady(message):
+                # All up to the next break follow in the usual way.
+                at = int(breaks.searchsorted(place))
+                end = int(breaks[at]) if at < len(breaks) else count
+                if end > place:
+                    last = messages[end - 1]
+                    if run[1] == run[0]:
+                        run = message.last, message.last
+                    run = run[0], last.last
+                    line.sequence, line.at, line.received_at = last.sequence or 0, last.at, last.received_at
+                    place = end
         self._told(columns, run)
         return _joined(self._parts, columns)
 
@@ -92,6 +108,14 @@ class BookReader:
             line.muted, line.back = False, True  # the book is put in front of the next message
 
     # -------------------------------------------------------------------------------------------- messages
+
+    def _steady(self, message: BookMessage) -> bool:
+        """Whether the book stands where ``message`` left it, and whatever follows that simply counts."""
+        line = self._line
+        return bool(
+            line.seeded and not (line.fresh or line.back or line.muted or self._cuts)
+            and line.sequence == message.sequence and line.day == message.at // DAY
+        )  # fmt: skip
 
     def _start(self, columns: Columns, run: tuple[int, int], message: BookMessage) -> int:
         self._told(columns, run)

@@ -30,8 +30,11 @@ class Levels:
 
     def _lay(self) -> None:
         parts = [self._there, *self._changes]
-        price, size, contracts = (np.concatenate([part[at] for part in parts])[::-1] for at in range(3))
-        _, last = np.unique(price, return_index=True)
+        price, size, contracts = (np.concatenate([part[at] for part in parts]) for at in range(3))
+        order = np.argsort(price)
+        ranked = price[order]
+        starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]])[: len(order)])
+        last = np.maximum.reduceat(order, starts) if len(order) else order  # of one price the last row
         last = last[size[last] != 0]
         self._there, self._changes, self._pending = (price[last], size[last], contracts[last]), [], 0
 

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from htxdata.errors import BadReply
 from htxdata.ingest.distil_books import BookReader, Cut
 from htxdata.ingest.distil_candles import CandleReader, columns_of, slots_of
@@ -52,7 +55,8 @@ class ReelReader:
     cuts: Callable[[Key], Sequence[Cut]] = lambda key: ()
     frames: int = 0
     faults: int = 0
-    _batch: list[Frame] = field(default_factory=list)
+    _times: list[int] = field(default_factory=list)  # of the messages, which are not parsed yet
+    _messages: list[bytes] = field(default_factory=list)
     _bytes: int = 0
     _facts: Mapping[str, Facts] = field(default_factory=dict)
     _books: dict[Key, BookReader] = field(default_factory=dict)
@@ -67,9 +71,10 @@ class ReelReader:
 
     def take(self, found: Record | Frames | Torn) -> None:
         if isinstance(found, Frames):
-            self._add(found)
-            if len(self._batch) >= _BATCH or self._bytes >= _BATCH_BYTES:
-                self.settle()
+            with _uncollected():
+                self._add(found)
+                if len(self._messages) >= _BATCH or self._bytes >= _BATCH_BYTES:
+                    self.settle()
             return
         if isinstance(found, Torn):
             self.settle()
@@ -119,7 +124,8 @@ class ReelReader:
         self.frames += len(found.times)
         messages = unpacked(found.bodies)
         if messages is not None:
-            self._batch += zip(found.times, messages, strict=True)
+            self._times += found.times
+            self._messages += messages
             self._bytes += sum(map(len, messages))
             return
         for received_at, body in zip(found.times, found.bodies, strict=True):
@@ -129,7 +135,8 @@ class ReelReader:
                 self._fault(body, received_at, str(error))
                 continue
             self._bytes += len(message)
-            self._batch.append((received_at, message))
+            self._times.append(received_at)
+            self._messages.append(message)
 
     def _fault(self, body: bytes, received_at: int, why: str) -> None:
         self.faults += 1
@@ -139,9 +146,10 @@ class ReelReader:
 
     def settle(self) -> None:
         """Parse what was gathered."""
-        batch, self._batch, self._bytes = self._batch, [], 0
-        if not batch:
+        if not self._messages:
             return
+        batch: list[Frame] = list(zip(self._times, self._messages, strict=True))
+        self._times, self._messages, self._bytes = [], [], 0
         self._listen(batch)
         with _uncollected():
             pushed = self.feed.parse(batch, self._facts)
@@ -267,8 +275,12 @@ class ReelReader:
         columns["received_at"] = [record.received_at] * page.count
         if parsed.unfit is not None:
             columns[UNFIT] = parsed.unfit
-        self._put(key, columns, "rest")
-        # The oldest instant may be cut off; what happened shortly before the answer may not be in it yet.
+        # The oldest instant may be cut off, and no row is stored of which nothing can be said; what happened shortly
+        # before the answer may not be in it yet.
+        keep = np.flatnonzero(np.asarray(columns[dataset_named(self.feed.dataset).time_column]) > page.first)
+        whole = {name: pa.array(values).take(pa.array(keep)) for name, values in columns.items()}
+        if len(keep):
+            self._put(key, whole, "rest")
         end = max(page.last, (page.until or 0) - MARGIN)
         if page.first + 1 < end:
             self.known.answered.append(Answered(key[0], page.first + 1, end, record.received_at))

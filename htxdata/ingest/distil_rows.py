@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class Basket:
 
     def __init__(self, store: Store, venues: Mapping[str, Venue]) -> None:
         self._store, self._venues = store, venues
-        self._rows: dict[Partition, list[pa.Table]] = {}
+        self._rows: dict[Partition, list[tuple[str, Mapping[str, Any]]]] = {}  # sources and columns
         self._asks: dict[Series, tuple[list[Window], list[_Ask]]] = {}
         self.waiting = 0
         self.added: Counter[Series] = Counter()
@@ -47,24 +48,23 @@ class Basket:
 
     def put(self, series: Series, columns: Mapping[str, Any], source: str = "ws") -> list[str]:
         """Rows of a series, in any order; the folders of the partitions that they belong to."""
-        table = _table(series, columns, source)
-        if not len(table):
-            return []
         declared = dataset_named(series.dataset)
-        times = _times(table, declared.time_column)
+        times = _instants(columns[declared.time_column])
+        if not len(times):
+            return []
         first, last = int(times.min()), int(times.max())
-        self.waiting += len(table)
+        self.waiting += len(times)
         home = partition_of(series, first)
         if last < home.window.end:
-            parts = [(home, table)]
+            parts = [(home, columns)]
         else:
             parts = [
-                (partition, table.filter(pa.array(inside)))
+                (partition, {name: _picked(value, inside) for name, value in columns.items()})
                 for partition in partitions(series, Window(first, last + 1))
                 if (inside := (times >= partition.window.start) & (times < partition.window.end)).any()
             ]
         for partition, part in parts:
-            self._rows.setdefault(partition, []).append(part)
+            self._rows.setdefault(partition, []).append((source, part))
         return [partition.folder for partition, _ in parts]
 
     def flush(self) -> None:
@@ -76,9 +76,9 @@ class Basket:
             ):
                 asking.setdefault(partition, []).extend(asks)
         self._asks.clear()
-        for partition, tables in self._rows.items():
-            table = pa.concat_tables(tables, promote_options="default")
-            tables.clear()
+        for partition, parts in self._rows.items():
+            table = _table(partition.dataset, parts)
+            parts.clear()
             self._commit(partition, self._new(partition, table), asking.pop(partition, []))
         self._rows.clear()
         self.waiting = 0
@@ -184,25 +184,68 @@ def _times(table: pa.Table, name: str) -> Any:
     return table[name].combine_chunks().view(pa.int64()).to_numpy()
 
 
-def _table(series: Series, columns: Mapping[str, Any], source: str) -> pa.Table:
-    declared = dataset_named(series.dataset)
-    ready: dict[str, Any] = {name: _array(name, value) for name, value in columns.items()}
-    unfit = ready.pop(UNFIT, None)
-    ready["source"] = source
-    return conform(declared, ready, unfit, words=True)
-
-
-def _array(name: str, value: Any) -> Any:
-    """An Arrow array of the column's kind: to guess it from the values takes several times as long."""
-    kind = pa.uint8() if name == UNFIT else _KINDS[COLUMNS[name].kind]
+def _instants(value: Any) -> Any:
     if isinstance(value, pa.Array | pa.ChunkedArray):
-        array = value
-    elif name == "previous_sequence" and isinstance(value, np.ndarray):
-        array = pa.array(value, kind, mask=value < 0)  # of whole books
-    else:
-        array = pa.array(value, kind, from_pandas=False)
-    plain = isinstance(array, pa.StringArray)
-    return array.dictionary_encode() if name in _WORDS and plain else array
+        return value.cast(pa.int64()).to_numpy()
+    return np.asarray(value, np.int64)
+
+
+def _picked(value: Any, inside: Any) -> Any:
+    """Of a column, the rows where ``inside``."""
+    if isinstance(value, pa.Array | pa.ChunkedArray):
+        return value.filter(pa.array(inside))
+    if isinstance(value, np.ndarray):
+        return value[inside]
+    return value if isinstance(value, str) else [value[at] for at in np.flatnonzero(inside)]
+
+
+def _table(dataset: str, parts: Sequence[tuple[str, Mapping[str, Any]]]) -> pa.Table:
+    """The rows of all parts. Those that have the same columns become one array each: to make many small ones takes
+    longer than all the rest."""
+    declared = dataset_named(dataset)
+    tables = []
+    for (source, names), alike in groupby(parts, lambda part: (part[0], frozenset(part[1]))):
+        columns = [part[1] for part in alike]
+        ready = {name: _array(name, [one[name] for one in columns]) for name in names}
+        unfit = ready.pop(UNFIT, None)
+        tables.append(conform(declared, {**ready, "source": source}, unfit, words=True))
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def _array(name: str, values: Sequence[Any]) -> Any:
+    """Columns one after the other, as an Arrow array of the column's kind: to guess it from the values takes several
+    times as long."""
+    if all(isinstance(value, np.ndarray) for value in values):
+        values = [np.concatenate(values)] if len(values) > 1 else values
+    if name in _WORDS and len(values) == 1 and (words := _two_words(values[0])) is not None:
+        return words
+    arrays = [_made(name, value) for value in values]
+    array = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
+    return array.dictionary_encode() if name in _WORDS and isinstance(array, pa.StringArray) else array
+
+
+def _two_words(value: Any) -> pa.DictionaryArray | None:
+    """A numpy array of one or two texts as a dictionary of them, in a third of the time; ``None`` of anything else."""
+    if not isinstance(value, np.ndarray) or not len(value):
+        return None
+    others = np.flatnonzero(value != value[0])
+    words = [value[0], *value[others[:1]]]
+    if not all(isinstance(word, str) for word in words) or (value[others] != words[-1]).any():
+        return None
+    indices = np.zeros(len(value), np.int32)
+    indices[others] = 1
+    return pa.DictionaryArray.from_arrays(indices, pa.array(words, pa.string()))
+
+
+def _made(name: str, value: Any) -> Any:
+    kind = pa.uint8() if name == UNFIT else _KINDS[COLUMNS[name].kind]
+    if isinstance(value, pa.ChunkedArray):
+        return value.combine_chunks()
+    if isinstance(value, pa.Array):
+        return value
+    if name == "previous_sequence" and isinstance(value, np.ndarray):
+        return pa.array(value, kind, mask=value < 0)  # of whole books
+    return pa.array(value, kind, from_pandas=False)
 
 
 _KINDS: dict[str, pa.DataType] = {"ts": pa.int64(), "i": pa.int64(), "f": pa.float64(), "s": pa.string()}

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from htxdata.errors import RowsLost
 from htxdata.schema import Dataset
+from htxdata.store.order import follows, order_told
 
 _SUPERSEDED = "superseded_at"
 PROVENANCE = ("source", "received_at", _SUPERSEDED)
@@ -64,7 +65,38 @@ def merge(dataset: Dataset, old: pa.Table | None, new: pa.Table) -> Merged:
             return Merged(table, new.num_rows, 0, True, None, everything)
     elif new.num_rows == 0:
         return Merged(new if old is None else old, 0, 0, False, None, everything)
+    if _SUPERSEDED not in dataset.key and follows(dataset, old, new):
+        told = order_told(dataset, new)
+        if told is not None:
+            return _behind(dataset, old, new, *told)
+    return _by_key(dataset, old, new)
 
+
+def _behind(dataset: Dataset, old: pa.Table | None, new: pa.Table, order: Any, again: Any) -> Merged:
+    """``new`` put behind ``old``. ``order`` sorts it, and ``again`` says where a key comes once more: these rows are
+    settled among themselves by the rules."""
+    lost = winners = None
+    if again.any():
+        part = again.copy()  # of a key that comes twice
+        part[:-1] |= again[1:]
+        doubles, first = np.sort(order[part]), part & ~again
+        done = _by_key(dataset, None, new.take(pa.array(doubles)))
+        lost, winners = done.superseded, done.winners
+        picks, taken = order.copy(), order.copy()
+        picks[first] = len(order) + np.arange(done.added)
+        taken[first] = doubles[done.taken]
+        picks, order = picks[~again], taken[~again]
+        new = pa.concat_tables([new, done.table]).combine_chunks().take(pa.array(picks))
+    elif (order[1:] < order[:-1]).any():
+        new = new.take(pa.array(order))
+    count, new = new.num_rows, _widened(new, old)
+    table = pa.concat_tables([old, new]) if old is not None and old.num_rows else new
+    return Merged(table.combine_chunks(), count, 0, True, lost, order, winners)
+
+
+def _by_key(dataset: Dataset, old: pa.Table | None, new: pa.Table) -> Merged:
+    """Whatever the rows are: each is looked for by its key."""
+    everything = np.arange(new.num_rows)
     new = _widened(new, old)
     start = new.slice(0, 0) if old is None else old
     codes = codes_of(dataset, start, new)

@@ -120,9 +120,8 @@ class Store:
                     disk.publish(folder, newest, memoryview(rows.pack(merged.table, after)))
                 return Committed(merged.added, merged.replaced, merged.table.num_rows, changed, heard)
         assert table is not None
-        order = [(name, "ascending") for name in dict.fromkeys((declared.time_column, *declared.key))]
         with self.writer(partition, grid=grid, on_replace=on_replace) as writer:
-            writer.write(table.sort_by(order))
+            writer.write(_sorted(declared, table))
             writer.stage()
             return writer.commit(asked, files=files)
 
@@ -338,6 +337,19 @@ def _incoming(
             stray = low if low < window.start else high
             raise StoreError(f"{partition}: a row at {iso(stray)} lies outside {window}; nothing was written")
     return table, unfit
+
+
+def _sorted(declared: Dataset, table: pa.Table) -> pa.Table:
+    """By time, then key. Nothing sorts by a dictionary, which texts of few values are."""
+    import pyarrow.compute as pc
+
+    from htxdata.store import rows
+
+    names = list(dict.fromkeys((declared.time_column, *declared.key)))
+    order = pc.sort_indices(
+        rows.as_texts(table.select(names)), sort_keys=[(name, "ascending") for name in names]
+    )
+    return table.take(order)
 
 
 def _nothing(declared: Dataset) -> pa.Table:

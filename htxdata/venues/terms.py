@@ -153,17 +153,17 @@ Frame = tuple[int, bytes]
 class Pushed:
     """What a parser made of some frames of one feed.
 
-    ``columns`` holds, for each symbol and period (None where the feed has none), the dataset's columns as lists in the
-    order of the frames, ``received_at`` of every row included and ``source`` not. ``faults`` are frames that could not
-    be read: their places among those given, and why (law 9). ``unfit`` counts, for each symbol and period, the values
-    that a DOUBLE does not carry digit for digit. Rows of books are in the order of their messages, and ``messages``
-    says of each its first row, whether it is a whole book, and its numbers.
+    ``columns`` holds, for each symbol and period (None where the feed has none), the dataset's columns (lists, or numpy
+    or Arrow arrays) in the order of the frames, ``received_at`` of every row included and ``source`` not. ``faults``
+    are frames that could not be read: their places among those given, and why (law 9). ``unfit`` counts, for each
+    symbol and period, the values that a DOUBLE does not carry digit for digit. Rows of books are in the order of their
+    messages, and ``messages`` says of each its first row, whether it is a whole book, and its numbers.
     """
 
-    columns: dict[tuple[str, str | None], dict[str, list[Any]]] = field(default_factory=dict)
+    columns: dict[tuple[str, str | None], dict[str, Any]] = field(default_factory=dict)
     faults: list[tuple[int, str]] = field(default_factory=list)
     unfit: dict[tuple[str, str | None], int] = field(default_factory=dict)
-    messages: dict[tuple[str, str | None], list[BookMessage]] = field(default_factory=dict)
+    messages: dict[tuple[str, str | None], Sequence[BookMessage]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

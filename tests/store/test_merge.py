@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from htxdata.schema import dataset
 from htxdata.schema.arrow import conform
+from htxdata.store import merge as merging
 from htxdata.store.merge import Merged, merge
 from tests.store.build import T0, candles, closes
 
@@ -185,3 +186,74 @@ def test_any_commits_against_one_row_at_a_time(commits: list[list[tuple[int, flo
         again = merge(KLINES, table, incoming)
         assert (again.changed, again.added, again.replaced) == (False, 0, 0)
         assert again.table.equals(table)
+
+
+# ------------------------------------------------------------------------- what follows, against looking for every key
+
+TRADES, BOOKS, QUOTES = dataset("trades"), dataset("book_changes"), dataset("quotes")
+
+
+def trades(rows: list[tuple[int, int, float, int]]) -> pa.Table:
+    return conform(TRADES, {
+        "trade_time": [T0 + row[0] for row in rows], "trade_id": [str(row[1]) for row in rows],
+        "price": [row[2] for row in rows], "quantity": [1.0] * len(rows), "side": ["buy"] * len(rows), "source": "ws",
+        "received_at": [row[3] for row in rows],
+    })  # fmt: skip
+
+
+def levels(rows: list[tuple[int, int, float, int]]) -> pa.Table:
+    """A row's price and side are its number; what it is, its third member."""
+    return conform(BOOKS, {
+        "book_time": [T0 + row[0] for row in rows], "kind": ["delta"] * len(rows),
+        "side": [("bid", "ask")[row[1] % 2] for row in rows], "price": [1.0 + row[1] // 2 for row in rows],
+        "size": [row[2] for row in rows], "sequence": [row[0] for row in rows],
+        "previous_sequence": [row[0] - 1 for row in rows], "source": "ws", "received_at": [row[3] for row in rows],
+    })  # fmt: skip
+
+
+def quotes(rows: list[tuple[int, int, float, int]]) -> pa.Table:
+    return conform(QUOTES, {
+        "quote_time": [T0 + row[0] for row in rows], "bid": [row[2] for row in rows], "bid_size": [1.0] * len(rows),
+        "ask": [9.0] * len(rows), "ask_size": [1.0] * len(rows), "sequence": [row[1] for row in rows],
+        "source": "ws", "received_at": [row[3] for row in rows],
+    })  # fmt: skip
+
+
+def said(done: Merged) -> tuple[Any, ...]:
+    lost = [] if done.superseded is None else done.superseded.to_pylist()
+    won = [] if done.winners is None else done.winners.to_pylist()
+    pairs = sorted(map(repr, zip(lost, won, strict=True)))
+    taken = sorted(done.taken.tolist())
+    return done.table.to_pylist(), done.added, done.replaced, done.changed, pairs, taken
+
+
+def captured(low: int) -> st.SearchStrategy[list[tuple[int, int, float, int]]]:
+    """Rows as they are heard: mostly in order, some twice."""
+    return st.lists(
+        st.tuples(st.integers(low, low + 9), st.integers(low, low + 9), st.sampled_from([1.0, 2.0]),
+                  st.integers(low, low + 3)),
+        max_size=12,
+    )  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(st.sampled_from([trades, levels, quotes]), captured(0), st.sampled_from([0, 5, 10, 96]).flatmap(captured),
+       st.booleans())  # fmt: skip
+def test_rows_that_follow_are_put_behind_as_if_every_key_was_looked_for(
+    make: Any, before: list[Any], after: list[Any], in_order: bool
+) -> None:
+    """Whatever is out of order, comes twice, or was there before."""
+    declared = {trades: TRADES, levels: BOOKS, quotes: QUOTES}[make]
+    old = merging._by_key(declared, None, make(before)).table if before else None
+    new = make(sorted(after) if in_order else after)
+    if not len(new):
+        return
+    assert said(merge(declared, old, new)) == said(merging._by_key(declared, old, new))
+
+
+def test_numbers_of_trades_are_ordered_as_texts() -> None:
+    """Of one instant, as everything that is sorted by key is; and of several lengths, every key is looked for."""
+    done = merge(TRADES, None, trades([(1, 9, 1.0, 5), (1, 10, 1.0, 5), (0, 7, 1.0, 5)]))
+    assert done.table["trade_id"].to_pylist() == ["7", "10", "9"]
+    more = merge(TRADES, done.table, trades([(2, 8, 1.0, 6), (3, 7, 1.0, 6)]))  # 7 is known, at another time
+    assert said(more) == said(merging._by_key(TRADES, done.table, trades([(2, 8, 1.0, 6), (3, 7, 1.0, 6)])))

@@ -13,7 +13,21 @@ import pytest
 
 from htxdata.errors import CorruptPartition, LakeUnusable, RowsLost, StoreError
 from htxdata.market import Series, grid_of
-from htxdata.store import Asked, Committed, Footer, Partition, Store, disk, lake_coverage, merge, rows
+from htxdata.schema import dataset
+from htxdata.schema.arrow import conform
+from htxdata.store import (
+    Asked,
+    Committed,
+    Footer,
+    Partition,
+    Store,
+    disk,
+    lake_coverage,
+    merge,
+    partition,
+    rows,
+)
+from htxdata.store.layout import partition_of
 from htxdata.timeline import DAY, HOUR, MINUTE, Window
 from tests.store.build import JANUARY, LATE, T0, asked, candles, closes, fundings, instant, said
 
@@ -330,3 +344,31 @@ def test_coverage_is_read_without_heavy_libraries(tmp_path: Path) -> None:
         "assert not {'pyarrow', 'duckdb', 'numpy', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_rows_whose_key_has_words_are_added_to_a_large_partition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is distilled hands the sides of books over as dictionaries; the result is that of a small partition."""
+
+    def levels(first: int) -> pa.Table:
+        at = [T0 + n // 4 for n in range(first, first + 40)]
+        sides = pa.array(["bid", "ask"] * 20).dictionary_encode()
+        return conform(dataset("book_changes"), {
+            "book_time": at, "kind": ["delta"] * 40, "side": sides, "price": [9.0 - n % 4 for n in range(40)],
+            "size": [1.0 + n for n in range(40)], "sequence": at, "previous_sequence": [n - 1 for n in at],
+            "received_at": at, "source": "ws",
+        }, words=True)  # fmt: skip
+
+    cell = partition_of(Series("book_changes", "htx-spot", "btcusdt", None), T0)
+    small, large = Store(tmp_path / "small"), Store(tmp_path / "large")
+    for first in (0, 40, 20):
+        small.commit(cell, levels(first))
+    monkeypatch.setattr(partition, "_LARGE", 1)
+    for first in (0, 40, 20):
+        large.commit(cell, levels(first))
+    (one,), (other,) = (list(store.root.rglob("part.parquet")) for store in (small, large))
+    assert one.read_bytes() == other.read_bytes()
+    there = small.read(cell)
+    assert there is not None
+    assert there.num_rows == 80

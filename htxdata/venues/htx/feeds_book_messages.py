@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, overload
 
 import msgspec
+import numpy as np
 
 from htxdata.errors import BadReply
 from htxdata.venues.htx import rows as wire
 from htxdata.venues.htx.feeds_frames import Message, member
+from htxdata.venues.terms import BookMessage
 
 Levels = list[tuple[float, float]]
 
@@ -34,6 +36,11 @@ Careful = Callable[[Message], tuple[Told, int]]
 """The same from dictionaries, and how many values of the levels a DOUBLE does not carry, or ``BadReply``."""
 
 
+Brief = Callable[[bytes], tuple[str, int, bool, int, int, Any, Any, bool] | None]
+"""As ``Quick``, with the levels left as the text that they are; -1 where no number of the message before is said."""
+
+_NONE = msgspec.Raw(b"[]")
+
 # ------------------------------------------------------------------------------------------------ spot, numbered
 
 
@@ -52,7 +59,23 @@ class _Mbp(msgspec.Struct):
     data: _Diff | None = None
 
 
+class _BriefDiff(msgspec.Struct, gc=False):
+    seqNum: int
+    prevSeqNum: int | None = None
+    bids: msgspec.Raw = _NONE
+    asks: msgspec.Raw = _NONE
+
+
+class _BriefMbp(msgspec.Struct, gc=False):
+    ts: int
+    ch: str | None = None
+    tick: _BriefDiff | None = None
+    rep: str | None = None
+    data: _BriefDiff | None = None
+
+
 _mbp = msgspec.json.Decoder(_Mbp).decode
+_brief_mbp = msgspec.json.Decoder(_BriefMbp).decode
 
 
 def quick_mbp(body: bytes) -> Told | None:
@@ -62,6 +85,17 @@ def quick_mbp(body: bytes) -> Told | None:
         return Told(said.ch, said.ts, False, tick.seqNum, tick.prevSeqNum, tick.bids, tick.asks)
     if said.rep is not None and data is not None:
         return Told(said.rep, said.ts, True, data.seqNum, None, data.bids, data.asks, True)
+    return None
+
+
+def brief_mbp(body: bytes) -> tuple[str, int, bool, int, int, Any, Any, bool] | None:
+    said = _brief_mbp(body)
+    tick = said.tick
+    if tick is not None and said.ch is not None and tick.prevSeqNum is not None:
+        return said.ch, said.ts, False, tick.seqNum, tick.prevSeqNum, tick.bids, tick.asks, False
+    data = said.data
+    if said.rep is not None and data is not None:
+        return said.rep, said.ts, True, data.seqNum, -1, data.bids, data.asks, True
     return None
 
 
@@ -91,7 +125,21 @@ class _HighFreq(msgspec.Struct):
     tick: _Depth
 
 
+class _BriefDepth(msgspec.Struct, gc=False):
+    ts: int
+    version: int
+    event: Literal["snapshot", "update"]
+    bids: msgspec.Raw = _NONE
+    asks: msgspec.Raw = _NONE
+
+
+class _BriefHighFreq(msgspec.Struct, gc=False):
+    ch: str
+    tick: _BriefDepth
+
+
 _high_freq = msgspec.json.Decoder(_HighFreq).decode
+_brief_high_freq = msgspec.json.Decoder(_BriefHighFreq).decode
 
 
 def quick_high_freq(body: bytes) -> Told | None:
@@ -100,6 +148,15 @@ def quick_high_freq(body: bytes) -> Told | None:
     whole = tick.event == "snapshot"
     previous = None if whole else tick.version - 1
     return Told(said.ch, tick.ts, whole, tick.version, previous, tick.bids, tick.asks)
+
+
+def brief_high_freq(body: bytes) -> tuple[str, int, bool, int, int, Any, Any, bool] | None:
+    said = _brief_high_freq(body)
+    tick = said.tick
+    version = tick.version
+    if tick.event == "snapshot":
+        return said.ch, tick.ts, True, version, -1, tick.bids, tick.asks, False
+    return said.ch, tick.ts, False, version, version - 1, tick.bids, tick.asks, False
 
 
 def careful_high_freq(message: Message) -> tuple[Told, int]:
@@ -129,13 +186,32 @@ class _StepDepth(msgspec.Struct):
     tick: _Step
 
 
+class _BriefStep(msgspec.Struct, gc=False):
+    ts: int
+    version: int
+    bids: msgspec.Raw = _NONE
+    asks: msgspec.Raw = _NONE
+
+
+class _BriefStepDepth(msgspec.Struct, gc=False):
+    ch: str
+    tick: _BriefStep
+
+
 _step = msgspec.json.Decoder(_StepDepth).decode
+_brief_step = msgspec.json.Decoder(_BriefStepDepth).decode
 
 
 def quick_step(body: bytes) -> Told | None:
     said = _step(body)
     tick = said.tick
     return Told(said.ch, tick.ts, True, tick.version, None, tick.bids, tick.asks)
+
+
+def brief_step(body: bytes) -> tuple[str, int, bool, int, int, Any, Any, bool] | None:
+    said = _brief_step(body)
+    tick = said.tick
+    return said.ch, tick.ts, True, tick.version, -1, tick.bids, tick.asks, False
 
 
 def careful_step(message: Message) -> tuple[Told, int]:
@@ -181,3 +257,49 @@ def _text(topic: Any) -> str:
     if not isinstance(topic, str):
         raise BadReply(f"{topic!r:.60} is no topic")
     return topic
+
+
+BRIEF: Mapping[Quick, Brief] = {
+    quick_mbp: brief_mbp,
+    quick_high_freq: brief_high_freq,
+    quick_step: brief_step,
+}
+"""Of each kind of message, the reading that leaves the levels as text."""
+
+
+class Messages(Sequence[BookMessage]):
+    """The messages of one book as columns, which are numpy arrays; ``previous`` is -1 where there is none.
+
+    A message is made of them when it is asked for: of most of them, nobody does.
+    """
+
+    def __init__(self, *columns: Any) -> None:
+        """Receive times, times, whether whole, numbers, those before, whether asked for, and how many rows each has."""
+        received_at, at, whole, sequence, previous, asked, counts = columns
+        self.received_at, self.at, self.whole = received_at, at, whole
+        self.sequence, self.previous, self.asked = sequence, previous, asked
+        self.last = np.cumsum(counts)
+        self.first = self.last - counts
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    @overload
+    def __getitem__(self, place: int) -> BookMessage: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[BookMessage]: ...
+    def __getitem__(self, place: int | slice) -> BookMessage | Sequence[BookMessage]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        previous = int(self.previous[place])
+        return BookMessage(
+            int(self.received_at[place]), int(self.at[place]), bool(self.whole[place]), int(self.sequence[place]),
+            None if previous < 0 else previous, int(self.first[place]), int(self.last[place]), bool(self.asked[place]),
+        )  # fmt: skip
+
+    def breaks(self, unit: int) -> Any:
+        """Where a message is not simply the next one, within the same unit of its time; the first one is such."""
+        days = self.at // unit
+        there = np.ones(len(self), dtype=bool)
+        there[1:] = self.whole[1:] | (self.previous[1:] != self.sequence[:-1]) | (days[1:] != days[:-1])
+        return np.flatnonzero(there)

@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import DecimalException
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from htxdata.errors import BadReply
 from htxdata.schema.arrow import UNFIT
-from htxdata.venues.htx.feeds_book_messages import Careful, Levels, Quick, Told
+from htxdata.venues.htx.feeds_book_messages import BRIEF, Careful, Levels, Messages, Quick, Told
 from htxdata.venues.htx.feeds_frames import (
     FIRST_MS,
     LAST_MS,
@@ -27,14 +27,20 @@ from htxdata.venues.htx.feeds_frames import (
     contract_size,
     has_long_number,
     in_base,
+    is_talk,
     opened,
     ratio,
 )
+from htxdata.venues.htx.feeds_levels import levels_of
 from htxdata.venues.htx.feeds_topics import SymbolOf
 from htxdata.venues.terms import Facts, Frame, Pushed
 
 Parser = Callable[[Sequence[Frame], Mapping[str, Facts]], Pushed]
 _LAST = 2**63
+
+
+_PAGE = 1024
+"""Messages that are made into columns at once: what is made of more does not stay in the processor's cache."""
 
 
 class _Doubt(Exception):
@@ -44,16 +50,79 @@ class _Doubt(Exception):
 def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, *, contracts: bool) -> Parser:
     """``contracts``: sizes count contracts, whose size the facts must tell.
 
-    A frame is one call of the decoder; whether its figures can be is asked of all frames together, on arrays. Only
-    where the answer is no is every frame asked by itself. The columns are numpy arrays: a list of a million levels
-    takes longer to make than all the rest.
+    A frame is one call of the decoder, all else is done with all frames together, on arrays: their levels, and whether
+    their figures can be. Only where something is not plain is every frame looked at by itself. The columns are numpy
+    arrays: a list of a million levels takes longer to make than all the rest.
     """
+    brief = BRIEF[quick]
 
     def parse(frames: Sequence[Frame], facts: Mapping[str, Facts]) -> Pushed:
+        try:
+            return _at_once(frames, facts)
+        except _Doubt:
+            pass
         try:
             return _read(frames, facts, has_long_number(b" ".join([body for _, body in frames])))
         except _Doubt:
             return _read(frames, facts, True)
+
+    def _at_once(frames: Sequence[Frame], facts: Mapping[str, Facts]) -> Pushed:
+        places: dict[str, int] = {}
+        pages = [_page(frames[at : at + _PAGE], places) for at in range(0, len(frames), _PAGE)]
+        if not places:
+            return Pushed()
+        try:
+            piles = [_pile(topic, facts) for topic in places]
+        except BadReply:
+            raise _Doubt from None
+        told, price, size = (
+            {name: np.concatenate([page[0][name] for page in pages]) for name in pages[0][0]},
+            np.concatenate([page[1] for page in pages]),
+            np.concatenate([page[2] for page in pages]),
+        )
+        return _parted(told, price, size, [(pile.key, pile.size) for pile in piles])
+
+    def _page(frames: Sequence[Frame], places: dict[str, int]) -> tuple[dict[str, Any], Any, Any]:
+        """Some messages as columns, and the prices and sizes of their levels."""
+        heard: list[Any] = []
+        received: list[int] = []
+        for received_at, body in frames:
+            try:
+                said = brief(body)
+            except UNDECODABLE:
+                said = None
+            if said is not None:
+                heard.append(said)
+                received.append(received_at)
+            elif not is_talk(body):
+                raise _Doubt
+        topics, at, whole, sequence, previous, bids, asks, asked = zip(*heard, strict=True) if heard else ((),) * 8
+        for topic in dict.fromkeys(topics):
+            places.setdefault(topic, len(places))
+        texts: list[Any] = [b""] * (2 * len(heard))
+        texts[::2], texts[1::2] = bids, asks
+        if (levels := levels_of(texts)) is None:
+            raise _Doubt
+        try:
+            told = {name: np.array(values, np.int64) for name, values in (
+                ("at", at), ("sequence", sequence), ("previous", previous), ("received_at", received))
+            }  # fmt: skip
+        except OverflowError:
+            raise _Doubt from None
+        told["whole"], told["asked"] = np.array(whole, bool), np.array(asked, bool)
+        told["which"] = np.array([places[topic] for topic in topics], np.int64)
+        price, size, counts = levels
+        if len(at) and (told["at"].min() < FIRST_MS or told["at"].max() >= LAST_MS or told["sequence"].min() < 0):
+            raise _Doubt
+        if len(price) and (price.min() <= 0 or size.min() < 0):
+            raise _Doubt
+        told["at"] *= 1_000
+        if told["whole"].any():  # a level of size 0 is none
+            there = (size != 0) | ~np.repeat(np.repeat(told["whole"], 2), counts)
+            sides = np.repeat(np.arange(len(counts)), counts)[there]
+            price, size, counts = price[there], size[there], np.bincount(sides, minlength=len(counts))
+        told["bids"], told["asks"] = counts[::2], counts[1::2]
+        return told, price, size
 
     def _read(frames: Sequence[Frame], facts: Mapping[str, Facts], doubtful: bool) -> Pushed:
         pushed = Pushed()
@@ -92,6 +161,45 @@ def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, *, contract
         return _Pile(key, contract_size(facts, key[0]) if contracts else None)
 
     return parse
+
+
+def _parted(told: dict[str, Any], price: Any, size: Any, books: Sequence[tuple[Key, float | None]]) -> Pushed:
+    """Messages of many books, and their levels, book by book. ``told`` are columns of the messages."""
+    pushed = Pushed()
+    order = np.argsort(told["which"], kind="stable")
+    counts = told["bids"] + told["asks"]
+    first = np.cumsum(counts) - counts
+    told = {name: column[order] for name, column in told.items()}
+    each, start = counts[order], first[order]
+    picks = np.repeat(start - (np.cumsum(each) - each), each) + np.arange(len(price))
+    sides = np.empty(2 * len(order), np.int64)
+    sides[::2], sides[1::2] = told["bids"], told["asks"]
+    columns: dict[str, Any] = {
+        "book_time": np.repeat(told["at"], each),
+        "kind": np.repeat(_KINDS[told["whole"].astype(np.intp)], each),
+        "side": np.repeat(np.tile(_SIDES, len(order)), sides),
+        "price": price[picks],
+        "size": size[picks],
+        "sequence": np.repeat(told["sequence"], each),
+        "previous_sequence": np.repeat(told["previous"], each),
+        "received_at": np.repeat(told["received_at"], each),
+    }
+    ends = np.cumsum(np.bincount(told["which"], minlength=len(books))).tolist()
+    rows = [0, *np.cumsum(each).tolist()]
+    names = ("received_at", "at", "whole", "sequence", "previous", "asked")
+    for (key, contract), begin, end in zip(books, [0, *ends], ends, strict=False):
+        if begin == end:
+            continue
+        pushed.messages[key] = cast(Any, Messages(*[told[name][begin:end] for name in names], each[begin:end]))
+        if rows[begin] == rows[end]:
+            continue
+        # Copies: whoever keeps one book's rows does not keep those of all.
+        mine = {name: column[rows[begin] : rows[end]].copy() for name, column in columns.items()}
+        if contract is not None:
+            mine["contracts"] = mine["size"]
+            mine["size"] = _in_base(mine["contracts"], contract)
+        pushed.columns[key] = mine
+    return pushed
 
 
 def _checked(read: tuple[Told, int]) -> tuple[Told, int]:

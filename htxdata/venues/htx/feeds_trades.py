@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import DecimalException
+from itertools import chain
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -28,6 +29,8 @@ from htxdata.venues.htx.feeds_frames import (
     UNDECODABLE,
     Message,
     figure,
+    is_talk,
+    may_have_long_figures,
     member,
     objects,
     opened,
@@ -64,13 +67,17 @@ class _Linear(msgspec.Struct, gc=False, rename=LINEAR_TRADE):
 _Trade = TypeVar("_Trade")
 
 
-class _Tick(msgspec.Struct, Generic[_Trade]):
+class _Tick(msgspec.Struct, Generic[_Trade], gc=False):
     data: list[_Trade]
 
 
-class _Push(msgspec.Struct, Generic[_Trade]):
+class _Push(msgspec.Struct, Generic[_Trade], gc=False):
     ch: str
     tick: _Tick[_Trade]
+
+
+_PAGE = 1024
+"""Frames whose trades are made into columns at once: what is made of more does not stay in the processor's cache."""
 
 
 class _Doubt(Exception):
@@ -99,35 +106,50 @@ class _Pile:
 
     def into(self, names: Sequence[str], doubtful: bool) -> dict[str, Any]:
         trades = self.trades
-        try:
-            numbers = pa.array([trade.trade_id for trade in trades], pa.int64())
-            times = np.array([trade.trade_time for trade in trades], np.int64)
-        except (OverflowError, pa.ArrowInvalid):
-            raise _Doubt from None
-        if not doubtful and pc.min(numbers).as_py() < 0:
-            raise _Doubt
-        if not doubtful and (times.min() < FIRST_MS or times.max() >= LAST_MS):
-            raise _Doubt
-        columns: dict[str, Any] = {
-            "trade_time": times * MILLISECOND,
-            "trade_id": numbers.cast(pa.string()),
-            "side": pa.array([trade.side for trade in trades], pa.string()),
-            "received_at": np.repeat(np.array(self.received), self.counts),
-        }
-        for name in _FIGURES:
-            if name in names:
-                figures = pa.array([getattr(trade, name) for trade in trades], pa.float64())
-                least = pc.min(figures).as_py()
-                if not doubtful and least is not None and least <= _LEAST:
-                    raise _Doubt
-                columns[name] = figures
+        columns = _arrays(trades, names, doubtful)
+        columns["received_at"] = np.repeat(np.array(self.received), self.counts)
         if self.unfit:
             unfit = columns[UNFIT] = np.zeros(len(trades), np.uint8)
             unfit[list(self.unfit)] = list(self.unfit.values())
         return columns
 
 
+_SIDES = pa.array(["buy", "sell"])
 _FIGURES = ("price", "quantity", "quote_quantity", "contracts")
+
+
+def _one(parts: Sequence[Any]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else pa.concat_arrays(parts)
+
+
+def _arrays(trades: Sequence[Any], names: Sequence[str], doubtful: bool = False) -> dict[str, Any]:
+    """The columns of trades; ``_Doubt`` where a value is not plain, unless each was looked at before."""
+    try:
+        numbers = pa.array([trade.trade_id for trade in trades], pa.int64())
+        times = np.array([trade.trade_time for trade in trades], np.int64)
+    except (OverflowError, pa.ArrowInvalid):
+        raise _Doubt from None
+    if not doubtful and len(trades) and pc.min(numbers).as_py() < 0:
+        raise _Doubt
+    if not doubtful and len(trades) and (times.min() < FIRST_MS or times.max() >= LAST_MS):
+        raise _Doubt
+    columns: dict[str, Any] = {
+        "trade_time": times * MILLISECOND,
+        "trade_id": numbers.cast(pa.string()),
+        "side": pa.DictionaryArray.from_arrays(
+            np.array([trade.side == "sell" for trade in trades], np.int32), _SIDES
+        ),
+    }
+    for name in _FIGURES:
+        if name in names:
+            figures = pa.array([getattr(trade, name) for trade in trades], pa.float64())
+            least = pc.min(figures).as_py()
+            if not doubtful and least is not None and least <= _LEAST:
+                raise _Doubt
+            columns[name] = figures
+    return columns
 
 
 def trade_parser(
@@ -135,17 +157,66 @@ def trade_parser(
 ) -> Callable[[Sequence[Frame], Mapping[str, Facts]], Pushed]:
     """The parser of ``market.*.trade.detail`` whose members are called ``names`` (ours to the venue's).
 
-    A frame is one call of the decoder; whether its values can be is asked of all frames together, on arrays. Only where
-    the answer is no is every frame asked by itself.
+    A frame is one call of the decoder; all else is done with all frames together, on arrays: whether their values can
+    be, and the columns. Only where something is not plain is every frame looked at by itself.
     """
     shape: Any = _Linear if "contracts" in names else _Spot
     decode: Callable[[bytes], Any] = msgspec.json.Decoder(_Push[shape]).decode
 
     def parse(frames: Sequence[Frame], facts: Mapping[str, Facts]) -> Pushed:
         try:
+            return _at_once(frames)
+        except _Doubt:
+            pass
+        try:
             return _read(frames, False)
         except _Doubt:
             return _read(frames, True)
+
+    def _at_once(frames: Sequence[Frame]) -> Pushed:
+        places: dict[str, int] = {}
+        pages = [_page(frames[at : at + _PAGE], places) for at in range(0, len(frames), _PAGE)]
+        pages = [page for page in pages if len(page["trade_time"])]
+        pushed = Pushed()
+        if not pages:
+            return pushed
+        columns = {name: _one([page[name] for page in pages]) for name in pages[0]}
+        which = columns.pop("which")
+        order = np.argsort(which, kind="stable")
+        picks = pa.array(order)
+        for name, column in columns.items():
+            columns[name] = column[order] if isinstance(column, np.ndarray) else column.take(picks)
+        ends = np.cumsum(np.bincount(which, minlength=len(places))).tolist()
+        for topic, start, end in zip(places, [0, *ends], ends, strict=False):
+            if (key := symbol_of(topic)) is None:
+                raise _Doubt
+            if start < end:
+                pushed.columns[key] = {name: column[start:end] for name, column in columns.items()}
+        return pushed
+
+    def _page(frames: Sequence[Frame], places: dict[str, int]) -> dict[str, Any]:
+        """The columns of some frames, and in which place of the topics each row belongs."""
+        if may_have_long_figures(b"".join([body for _, body in frames])):
+            raise _Doubt
+        received = [received_at for received_at, _ in frames]
+        pushes: list[Any] = []
+        add = pushes.append
+        for _, body in frames:
+            try:
+                add(decode(body))
+            except UNDECODABLE:
+                if not is_talk(body):
+                    raise _Doubt from None
+                del received[len(pushes)]
+        topics = [push.ch for push in pushes]
+        for topic in dict.fromkeys(topics):
+            places.setdefault(topic, len(places))
+        trades = [push.tick.data for push in pushes]
+        counts = np.array([len(of_push) for of_push in trades], np.int64)
+        columns = _arrays(list(chain.from_iterable(trades)), tuple(names))
+        columns["received_at"] = np.repeat(np.array(received, np.int64), counts)
+        columns["which"] = np.repeat(np.array([places[topic] for topic in topics], np.int32), counts)
+        return columns
 
     def _read(frames: Sequence[Frame], doubtful: bool) -> Pushed:
         pushed = Pushed()
