@@ -67,6 +67,10 @@ chaos: venv  ## kill it at every instant, fill the disk, break the exchange
 browser: venv  ## the report in a headless Chromium (skipped where there is none)
 	@$(BIN)/python -m pytest -m slow tests/browser -rs $(ARGS)
 
+.PHONY: engines
+engines: venv  ## every export, loaded by the backtester itself (needs the package registry; minutes)
+	@$(BIN)/python -m pytest -m slow tests/research/feeds/engines.py $(ARGS)
+
 .PHONY: bench
 bench: venv  ## measure, and print the figures
 	@$(BIN)/python -m pytest -m benchmark -s $(ARGS)

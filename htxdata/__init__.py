@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from htxdata.venues import VENUES
 
 __version__ = "0.1.0"
-__all__ = ["DATASETS", "VENUES", "__version__", "open_lake"]
+__all__ = ["DATASETS", "VENUES", "__version__", "feeds", "open_lake"]
 
 
 def open_lake(root: str | Path | None = None) -> Lake:
@@ -50,4 +50,8 @@ def __getattr__(name: str) -> Any:
         from htxdata.venues import VENUES
 
         return VENUES
+    if name == "feeds":
+        from importlib import import_module
+
+        return import_module("htxdata.feeds")
     raise AttributeError(f"module 'htxdata' has no attribute {name!r}")

@@ -285,6 +285,14 @@ def parser() -> argparse.ArgumentParser:
         "--print-views", action="store_true", help="print the SQL that makes the same views in any DuckDB"
     )
 
+    doctor = _command(
+        commands, "doctor", "doctor:doctor", "what is wrong with this machine, and the way out",
+        "htxdata --config data/demo/htxdata.toml doctor",
+        "Settings and where they come from, hosts, clock, disks, the lake and its tapes, within some ten\n"
+        "seconds. Mends nothing. Exit code 3 where a problem was found; warnings are none.", common,
+    )  # fmt: skip
+    doctor.add_argument("--json", action="store_true", help="print JSON, with all details")
+
     sandbox = _command(
         commands, "sandbox", "commands:sandbox", "a local exchange to try things on",
         "htxdata sandbox --port 8790 --seed 7 --faults flaky",

@@ -243,7 +243,7 @@ class _Capture:
                 if self._bridge is not None:
                     beside.append(loop.run_in_executor(pool, self._bridge.run, halt))
                 try:
-                    await self._watch(seconds, running)
+                    await self._watch(seconds, [*running, *beside])
                 finally:
                     stop.set()
                     halt.set()
@@ -253,8 +253,8 @@ class _Capture:
             await loop.run_in_executor(pool, self._finish)
         return self._account()
 
-    async def _watch(self, seconds: float | None, running: Sequence[asyncio.Task[None]]) -> None:
-        """Until it is over, or a stream dies of something that is a fault of ours."""
+    async def _watch(self, seconds: float | None, running: Sequence[asyncio.Future[None]]) -> None:
+        """Until it is over, or something beside dies of a fault of ours."""
         until = None if seconds is None else self._began + seconds
         told = 0.0
         while not self._stop.is_set():

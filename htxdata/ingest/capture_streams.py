@@ -217,6 +217,7 @@ class Stream:
                 await self._now.end()
                 self._count()
                 self._learn(self._now)
+                self._now = None  # or what it heard would count twice
             if self._greeting is not None:
                 self._greeting.cancel()
             with self._lock:
