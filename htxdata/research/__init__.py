@@ -16,5 +16,6 @@
     feeds      input for backtesters, one file for each
     report     the page to look at
 
-What may not live here: a socket, a schedule, a file that nobody asked for by name (`feeds` and `report` write those). The store does not know this room.
+What may not live here: a socket, a schedule, a file that nobody asked for by name (`feeds` and `report` write those).
+The store does not know this room.
 """

@@ -199,7 +199,26 @@ def _added_up(candles: Columns, openings: Ints, cut: runs.Runs) -> Columns:
     for name, values in candles.items():
         if name != "open_time":
             out[name] = made.get(name, cut.sum)(values)
-    return out
+    return out | _without_flat(candles, cut)
+
+
+def _without_flat(candles: Columns, cut: runs.Runs) -> Columns:
+    """Open, high and low of the bars that hold candles in which nothing was traded. Such a candle carries the close of
+    the one before, if the venue sends it at all: it is no part of a longer one that has trades (audit_candles.py knows
+    the same). The last close needs no care: it is carried."""
+    volume = candles.get("volume")
+    flat = None if volume is None else volume == 0
+    if flat is None or not flat.any():
+        return {}
+    rows = np.arange(len(flat))
+    first = cut.min(np.where(flat, len(flat), rows))  # of each bar, the first row with a trade
+    traded = first < len(flat)
+    opens, high, low = candles["open"], candles["high"], candles["low"]
+    return {
+        "open": np.where(traded, opens[np.minimum(first, len(flat) - 1)], cut.first(opens)),
+        "high": np.where(traded, cut.max(np.where(flat, -np.inf, high)), cut.max(high)),
+        "low": np.where(traded, cut.min(np.where(flat, np.inf, low)), cut.min(low)),
+    }
 
 
 def _slots(times: Ints, grid: Grid) -> tuple[Ints, runs.Runs]:

@@ -40,10 +40,12 @@ def brute(
         after = grid.next(at)
         slots = range(at, after, step)
         held = [by_time[slot] for slot in slots if slot in by_time]
+        # What nothing was traded in carries the close of the one before, and is no part of what is longer.
+        traded = [row for row in held if row["volume"]] or held
         if held and all(slot in known for slot in slots):
             out.append(
                 (
-                    at, held[0]["open"], max(row["high"] for row in held), min(row["low"] for row in held),
+                    at, traded[0]["open"], max(row["high"] for row in traded), min(row["low"] for row in traded),
                     held[-1]["close"], sum(row["volume"] for row in held), sum(row["trade_count"] for row in held),
                 )
             )  # fmt: skip
@@ -66,7 +68,8 @@ def histories(draw: st.DrawFn) -> tuple[list[Row], list[tuple[int, int, str]]]:
     density = draw(st.sampled_from([0.02, 0.7, 1.0]))
     rows = [
         candle(
-            T0 + slot * MINUTE, dice.randrange(1, 4000) / 8, volume=dice.randrange(0, 4096) / 16,
+            T0 + slot * MINUTE, dice.randrange(1, 4000) / 8,
+            volume=dice.randrange(1, 4096) / 16 if dice.random() < 0.8 else 0.0,
             trade_count=dice.randrange(100),
         )
         for slot in range(SLOTS) if dice.random() < density
