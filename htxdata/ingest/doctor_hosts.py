@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from htxdata.config import Settings
-from htxdata.errors import HtxdataError, Refused
+from htxdata.errors import BadReply, HtxdataError, Refused
 from htxdata.ingest.doctor_terms import Check, Status
 from htxdata.protocol.backoff import Patience
-from htxdata.protocol.wire import Reply, Request
+from htxdata.protocol.wire import LimitHeaders, Reply, Request
 from htxdata.transport import download
 from htxdata.transport.budget import Budget
-from htxdata.transport.http import Client
+from htxdata.transport.http import Client, Judge
 from htxdata.transport.line import Limits
 from htxdata.transport.reach import reach
 from htxdata.venues import VENUES
@@ -76,7 +76,9 @@ class Asking:
                 self._found[key] = question
             else:
                 # A daemon: a name's resolution cannot be stopped, and must not hold up the end of the program.
-                self._threads[key] = threading.Thread(target=self._run, args=(key, base, question), daemon=True)
+                self._threads[key] = threading.Thread(
+                    target=self._run, args=(key, base, question), daemon=True
+                )
         self._order = tuple(settings.hosts)
         for thread in self._threads.values():
             thread.start()
@@ -84,6 +86,9 @@ class Asking:
     def _run(self, key: str, base: str, question: Callable[[], Asked]) -> None:
         try:
             found = question()
+        except BadReply as error:
+            says = f"{key} ({base}) answers, but not as it should: {error}; is hosts.{key} right?"
+            found = Asked(key, "problem", says, {"address": base})
         except HtxdataError as error:
             found = _silent(key, base, str(error).rpartition("the last fault was ")[2])
         except Exception as error:  # a doctor that falls ill names what he caught
@@ -100,7 +105,7 @@ class Asking:
         """What is known by the deadline, in the order of the settings."""
         self.wait(self._until - time.monotonic())
         self._stop.set()
-        late = "no answer within {:g} s (its name may not resolve, or others use up the budget)".format(WITHIN_S)  # noqa: UP032
+        late = f"no answer within {WITHIN_S:g} s (its name may not resolve, or others use up the budget)"
         return [self._found.setdefault(key, _silent(key, "", late)) for key in self._order]
 
 
@@ -138,7 +143,9 @@ def _question(settings: Settings, key: str, base: str, stop: threading.Event) ->
     if rest is None and shelf is None and feed is None:
         return _unasked(key, base, "no venue of this htxdata asks it yet")
     if not base:
-        how = "switched off, REST alone is asked" if shelf else f"it has no address; set hosts.{key} to use it"
+        how = (
+            "switched off, REST alone is asked" if shelf else f"it has no address; set hosts.{key} to use it"
+        )
         return _unasked(key, base, how)
     if feed is not None:
         return lambda: _socket(key, base, feed)
@@ -158,14 +165,41 @@ def _unasked(key: str, base: str, why: str) -> Asked:
 
 
 def _silent(key: str, base: str, why: str) -> Asked:
+    """Who did not answer, or not with what was asked for; ``why`` may begin with the kind of a fault."""
     where = f" ({base})" if base else ""
+    details = {"address": base or None, "why": why}
+    kind, _, words = why.partition(": ")
+    if kind in ("throttled", "busy", "maintenance"):
+        says = f"{key}{where} answers, but cannot serve us now ({kind}: {words}); ask again in some minutes"
+        return Asked(key, "warning", says, details)
+    if kind == "banned":
+        says = f"{key}{where} has banned this address ({words}); wait, and lower budgets.{key}"
+        return Asked(key, "problem", says, details)
     mend = f"is the network up, and hosts.{key} right?"
-    return Asked(key, "problem", f"{key}{where} does not answer: {why}; {mend}", {"address": base or None, "why": why})
+    if "certificate" in why:
+        mend = "is a proxy in between, this machine's clock wrong, or its certificates too old?"
+    says = f"{key}{where} does not answer: {why.removeprefix('network: ').rstrip('.')}; {mend}"
+    return Asked(key, "problem", says, details)
 
 
-def _client(settings: Settings, key: str, base: str, judge: Any, stop: threading.Event, limits: Any = None) -> Client:
-    """With the machine's budget of this host, and hardly any patience."""
-    budget = Budget(base.rstrip("/").partition("://")[2], settings.budgets[key])
+def _paused(key: str, base: str, budget: Budget) -> Asked | None:
+    """The venue wanted silence of this machine: a doctor keeps it as everybody does (law 8)."""
+    left = budget.paused_for()
+    if left <= STEP_S:
+        return None
+    says = f"{key} ({base}) wants no requests of this machine for another {left:.0f} s: it is not asked now"
+    return Asked(key, "warning", says, {"address": base, "paused_seconds": round(left)}, asked=False)
+
+
+def _budget(settings: Settings, key: str, base: str) -> Budget:
+    """This machine's, as every command shares it."""
+    return Budget(base.rstrip("/").partition("://")[2], settings.budgets[key])
+
+
+def _client(
+    base: str, budget: Budget, judge: Judge, stop: threading.Event, limits: LimitHeaders | None
+) -> Client:
+    """Hardly any patience."""
     return Client(
         base.rstrip("/"), budget, judge, limits, stop=stop,
         patience=Patience(attempts=1, throttles=1, bans=1, seconds=STEP_S),
@@ -184,13 +218,17 @@ def _rest(settings: Settings, key: str, base: str, venue: Venue, stop: threading
     path, name = _TIMES.get(key, ("", ""))
     if not path:
         return _unasked(key, base, "how this host says its time is not known here")
-    request = Request(path)
-    with _client(settings, key, base, venue.judge, stop, venue.limit_headers) as client:
+    request, budget = Request(path), _budget(settings, key, base)
+    if (paused := _paused(key, base, budget)) is not None:
+        return paused
+    with _client(base, budget, venue.judge, stop, venue.limit_headers) as client:
         try:
             _, first = _timed(client, request)  # connects
             reply, seconds = _timed(client, request)
         except Refused as error:
-            return Asked(key, "warning", f"{key} ({base}) answers, but not with its time: {error}", {"address": base})
+            return Asked(
+                key, "warning", f"{key} ({base}) answers, but not with its time: {error}", {"address": base}
+            )
     details = {"address": base, "first_ms": _ms(first), "latency_ms": _ms(seconds)}
     known = Asked(key, "ok", f"answers in {_ms(seconds):g} ms", details)
     try:
@@ -206,20 +244,32 @@ def _rest(settings: Settings, key: str, base: str, venue: Venue, stop: threading
 def _shelf(settings: Settings, key: str, base: str, bucket: Bucket, stop: threading.Event) -> Asked:
     asks = bucket.list_request("", None)
     request = replace(asks, params=(*asks.params, ("max-keys", "1")))
-    with _client(settings, key, base, download.judge, stop) as client:
+    budget = _budget(settings, key, base)
+    if (paused := _paused(key, base, budget)) is not None:
+        return paused
+    with _client(base, budget, download.judge, stop, None) as client:
         try:
             reply, seconds = _timed(client, request)
             bucket.listed(reply.body)
         except Refused as error:
-            says = f"{key} ({base}) answers, but refuses to be listed ({error}): names of files are then derived"
+            says = (
+                f"{key} ({base}) answers, but refuses to be listed ({error}): names of files are then derived"
+            )
             return Asked(key, "warning", says, {"address": base})
-    found = Asked(key, "ok", f"lets itself be listed, in {_ms(seconds):g} ms", {"address": base, "latency_ms": _ms(seconds)})
+    found = Asked(
+        key,
+        "ok",
+        f"lets itself be listed, in {_ms(seconds):g} ms",
+        {"address": base, "latency_ms": _ms(seconds)},
+    )
     try:
         at = email.utils.parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
     except ValueError:
         return found
     # The header has whole seconds, cut off: half of one is missing on the average.
-    return replace(found, skew=Skew(reply.received_at / 1e6 - seconds / 2 - at - 0.5, 0.5 + seconds / 2, "Date"))
+    return replace(
+        found, skew=Skew(reply.received_at / 1e6 - seconds / 2 - at - 0.5, 0.5 + seconds / 2, "Date")
+    )
 
 
 def _socket(key: str, base: str, feed: Feed) -> Asked:

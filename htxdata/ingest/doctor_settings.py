@@ -31,7 +31,12 @@ def settings_check(settings: Settings, environ: Mapping[str, str]) -> Check:
         else:
             pairs = [(part.name, mine, usual)]
         changed += [
-            {"key": key, "value": _plain(value), "default": _plain(default), "from": said.get(key, settings.origin)}
+            {
+                "key": key,
+                "value": _plain(value),
+                "default": _plain(default),
+                "from": said.get(key, settings.origin),
+            }
             for key, value, default in pairs
             if value != default
         ]
@@ -56,7 +61,7 @@ def settings_check(settings: Settings, environ: Mapping[str, str]) -> Check:
 
 
 def secret_values(environ: Mapping[str, str]) -> list[str]:
-    """What must not be printed anywhere: of the secrets, and of passwords in the addresses of proxies."""
+    """What must not be printed anywhere, whether it is set in the environment or in ``.env``."""
     found = [environ[name] for name in SECRETS if environ.get(name)]
     return found + [value for name, value in _dotenv().items() if name in SECRETS and value]
 
@@ -131,7 +136,9 @@ def software_check() -> Check:
     if missing:
         return Check("software", "problem", f"{', '.join(missing)} cannot be found: {mend}", details)
     if unfit:
-        return Check("software", "warning", f"not of a version known to work: {', '.join(unfit)}: {mend}", details)
+        return Check(
+            "software", "warning", f"not of a version known to work: {', '.join(unfit)}: {mend}", details
+        )
     says = f"htxdata {own} on Python {platform.python_version()} with {len(versions)} packages of fitting versions"
     return Check("software", "ok", says, details)
 
@@ -142,7 +149,9 @@ def _wanted() -> dict[str, str]:
         lines = metadata.requires("htxdata") or []
     except metadata.PackageNotFoundError:
         lines = list(_BARE)
-    found = [match for line in lines if (match := _NEEDED.fullmatch(line)) and "extra" not in (match[3] or "")]
+    found = [
+        match for line in lines if (match := _NEEDED.fullmatch(line)) and "extra" not in (match[3] or "")
+    ]
     return {match[1]: match[2].strip() for match in found}
 
 
