@@ -51,9 +51,10 @@ demo: venv  ## a local exchange, a backfill by the Prefect flow, and where to lo
 
 # ---------------------------------------------------------------- checks (all of them: .ci/run)
 
+# With bytecode: three workers and a hundred processes would each compile everything anew (a minute in all).
 .PHONY: test
 test: venv  ## the default suite (make test WORKERS=0 ARGS='-k paging -x')
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: slow
 slow: venv  ## the tests marked slow

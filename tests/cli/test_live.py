@@ -38,6 +38,7 @@ def test_a_capture_says_what_it_heard_and_the_lake_has_it(
         assert assert_trades(tmp_path / "lake", sandbox, series, start, end) > 50
 
 
+@pytest.mark.slow
 def test_what_was_lost_is_said_and_a_later_run_heals_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

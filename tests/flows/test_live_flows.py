@@ -35,6 +35,7 @@ def test_capture_listens_and_tells(prefect_server: str, configure: Configure, tm
     assert row["rows added"] == len(stored(tmp_path / "lake", series)["trade_id"])
 
 
+@pytest.mark.slow
 def test_a_capture_that_lost_something_is_a_failed_run(
     prefect_server: str, configure: Configure, tmp_path: Path
 ) -> None:

@@ -153,7 +153,7 @@ def test_every_trade_comes_through_a_bad_line(tmp_path: Path) -> None:
     with Sandbox(
         clock=hurried(), faults=Faults(*(replace(rule, topic="*.trade.detail") for rule in LOUD))
     ) as sandbox:
-        done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT", "ETH-USDT"], 6.0)
+        done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT", "ETH-USDT"], 5.0)
         kinds = {kind for kind, _, _ in sandbox.faults.fired}
         assert {"missed_frame", "disconnect", "garbage_frame"} <= kinds
         assert done.reconnects >= 1
@@ -190,7 +190,7 @@ def test_silence_is_no_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     feeds = tuple(replace(f, silence=1.5) if f.name == "trades" else f for f in linear.feeds)
     monkeypatch.setattr("htxdata.ingest.capture.venue_named", lambda name: replace(linear, feeds=feeds))
     with Sandbox(clock=hurried(), faults=Faults(Rule("silence", after=30, times=1, forever=True))) as sandbox:
-        done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT"], 5.0)
+        done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT"], 4.5)
         series = Series("trades", "htx-linear", "BTC-USDT")
         start, end = heard_whole(tmp_path / "lake", series)
         assert_trades(tmp_path / "lake", sandbox, series, start, end)
@@ -308,6 +308,7 @@ def test_topics_are_shared_out_over_connections(tmp_path: Path, monkeypatch: pyt
     assert capture_streams.VERSION == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_what_was_heard_meanwhile_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
