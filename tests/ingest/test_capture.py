@@ -164,7 +164,7 @@ def test_every_trade_comes_through_a_bad_line(tmp_path: Path) -> None:
             start, end = heard_whole(tmp_path / "lake", series)
             assert assert_trades(tmp_path / "lake", sandbox, series, start, end) > 200
     gaps = stored(tmp_path / "lake", Series("capture_gaps", "htx-linear", "BTC-USDT"))
-    assert gaps["feed"] == ["trades"] * done.reconnects
+    assert set(gaps["feed"]) == {"trades"}  # an attempt that failed at once is no gap of its own
     assert None not in gaps["healed_at"]
 
 
