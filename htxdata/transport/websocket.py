@@ -224,11 +224,11 @@ class Line:
                     await transport.wait_disconnected()
             transport.disconnect(graceful=False)
         sealed = self._loop.create_future()
+        for timer in (self._wake_up, self._hand_over):
+            if timer is not None:  # before the last hand-over: nothing may follow the seal
+                timer.cancel()
         self._hand()
         self._gone = True
-        for timer in (self._wake_up, self._hand_over):
-            if timer is not None:
-                timer.cancel()
         self._writer.give(self, [Seal(why, detail, lambda: _settle(sealed))])
         await sealed
 

@@ -348,6 +348,42 @@ def test_a_connection_that_only_pings_is_stale(reel: Reel, writer: Writer) -> No
     assert taped(reel)[0][-1].said["why"] == "stale"
 
 
+def test_nothing_is_handed_over_behind_the_seal(
+    reel: Reel, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes so long to seal that the next hand-over would be due: the reel ends for the reason it has."""
+    seal = Reel.seal
+
+    def slowly(self: Reel, received_at: int, why: str, detail: str = "") -> None:
+        time.sleep(0.5)
+        seal(self, received_at, why, detail)
+
+    monkeypatch.setattr(Reel, "seal", slowly)
+    given, give = [], writer.give
+
+    def told(line: Any, items: Any) -> bool:
+        given.extend(items)
+        return give(line, items)
+
+    monkeypatch.setattr(writer, "give", told)
+
+    async def script(venue: Exchange) -> None:
+        while True:
+            venue.binary(packed(ping=int(time.time() * 1000)))
+            await asyncio.sleep(0.01)
+
+    async def main() -> Ended:
+        async with exchange(script) as place:
+            ended, _ = await hold(place.url, reel, writer, session=Session(MARKET_SWAP, [TOPIC], silence=0.4))
+            await asyncio.sleep(0.5)
+            return ended
+
+    ended = asyncio.run(main())
+    assert (ended.why, ended.detail) == ("stale", "no data for 0.4 s")
+    assert taped(reel)[0][-1].said["why"] == "stale"
+    assert [type(item).__name__ for item in given].index("Seal") == len(given) - 1
+
+
 def test_data_that_nobody_looked_at_is_a_sign_of_life(
     reel: Reel, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
