@@ -7,7 +7,7 @@ SHELL := /bin/sh
 
 BIN     := .venv/bin
 UV      := 0.13.8
-WORKERS ?= 4
+WORKERS ?= 3
 
 # The first of these that runs and is new enough (a pyenv shim can be on the PATH and still refuse to run).
 find_python = for p in $(PYTHON) python3.11 python3 python; do \

@@ -18,6 +18,7 @@ MONTHS = (("2025-04-01", "2025-05-17"), ("2025-06-01", "2025-07-17"), ("2025-08-
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.slow  # beside other tests there is not always the processor for 95 % of it
 def test_three_commands_at_once_keep_the_limit_and_use_it(tmp_path: Path) -> None:
     """Three backfills share 20 requests a second: the exchange counts not one too many in any second, and over the
     busy middle at least 95 % of what it allows."""
