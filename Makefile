@@ -109,7 +109,7 @@ docs-check: venv  ## is the data dictionary what the schema says?
 # LOCK_ARGS=--upgrade takes the newest that pyproject.toml allows. The second is bound by the first: what is tested is what
 # a user installs.
 lock_one = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --custom-compile-command "make lock" $(LOCK_ARGS)
+	--custom-compile-command "make lock" $(LOCK_ARGS)
 
 .PHONY: lock
 lock: venv  ## resolve pyproject.toml again (make lock LOCK_ARGS=--upgrade)
