@@ -16,15 +16,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from htxdata.errors import HtxdataError, Unreachable, UsageError
+from htxdata.errors import HtxdataError, Unreachable, UsageError, VenueError
 from htxdata.ingest.capture_bridge import SETTLED, Bridge, bridge_for
-from htxdata.ingest.capture_streams import VERSION, Hands, Stream, Topics
+from htxdata.ingest.capture_streams import Hands, Stream, Topics, begun
 from htxdata.ingest.distil import Distilled, distil
 from htxdata.ingest.distil_gaps import Gap, open_gaps
 from htxdata.ingest.run import Request, backfill
 from htxdata.ingest.session import Session, match_symbols
 from htxdata.market import Series, check_period, is_glob
-from htxdata.store.reel import Reel
 from htxdata.store.tape import Record
 from htxdata.timeline import iso
 from htxdata.transport.reels import Writer
@@ -182,9 +181,9 @@ def capture(
 ) -> Captured:
     """Listen for ``seconds``, or until ``stop`` is set; then put what is on the tapes into the tables, and account.
 
-    Blocking. Raises ``UsageError`` for what cannot be meant, ``Incomplete`` where another process distils and does not
-    end, and otherwise only what is not the network's or the venue's doing. ``session.stop`` ends waits for REST early:
-    what then lacks is in ``Captured``.
+    Blocking. Raises ``UsageError`` for what cannot be meant, and otherwise only what is not the network's or the
+    venue's doing (``StoreError``: the lake cannot be written). ``session.stop`` ends waits for REST early: what then
+    lacks is in ``Captured``.
     """
     topics, sizes = topics_of(wanted, session)
     venue = venue_named(wanted.venue)
@@ -318,7 +317,11 @@ class _Capture:
         self._distil()
         if asks := self._asks():
             self._tell("asking for what was lost")
-            report = backfill(asks, self._session)
+            try:
+                report = backfill(asks, self._session)
+            except VenueError as error:  # the gaps stay open, and are told
+                self._session.say(f"what was lost could not be asked for: {error}")
+                return
             self._done.rows += report.total("added")
             self._done.healed += len(report.healed)
             gone = {_name(gap) for gap in report.healed}
@@ -327,7 +330,7 @@ class _Capture:
 
     def _asks(self) -> list[Request]:
         """What the ladder may still bring of what was lost."""
-        venue, out = self._hands.venue, []
+        venue, out, now = self._hands.venue, [], time.time_ns() // 1000
         for feed in self._feeds:
             if feed.dataset not in venue.datasets():
                 continue
@@ -336,23 +339,16 @@ class _Capture:
             )
             periods = sorted({found[1] for topic in topics if (found := feed.symbol_of(topic)) and found[1]})
             for gap in self._gaps.get(feed.name, ()):
-                window = (iso(gap.window.start), iso(gap.window.end))
+                if gap.window.start >= now:  # gaps go by the venue's clock, requests by ours
+                    continue
+                window = (iso(gap.window.start), iso(min(gap.window.end, now)))
                 out.append(Request(feed.dataset, venue.name, (gap.series.symbol,), tuple(periods), *window))
         return out
 
     def _tape(self, records: Sequence[Record]) -> None:
         """Replies that came when no connection stood any more: a reel of their own."""
-        now = time.time_ns() // 1000
         feed = next(stream.topics.feed for stream in self._of_symbol.values())
-        reel = Reel(self._hands.tape, self._hands.venue.name, feed.name, now)
-        said = {
-            "event": "opened", "venue": self._hands.venue.name, "feed": feed.name, "path": feed.path, "topics": [],
-            "bridge": True, "takes_over": None, "version": VERSION, "facts": {},
-        }  # fmt: skip
-        reel.note(now, said)
-        for record in records:
-            reel.note(record.received_at, record.said, record.body)
-        reel.seal(time.time_ns() // 1000, "asked")
+        begun(self._hands, feed, {}, records).seal(time.time_ns() // 1000, "asked")
 
     def _account(self) -> Captured:
         done = self._done

@@ -63,13 +63,6 @@ class Bridge:
         with self._lock:
             self._due.update(dict.fromkeys(symbols, self.clock() + SETTLED))
 
-    def forget(self, symbols: Iterable[str]) -> None:
-        """Nobody hears these any more."""
-        with self._lock:
-            for symbol in symbols:
-                self._due.pop(symbol, None)
-                self.failures.pop(symbol, None)
-
     def due(self) -> list[str]:
         """The symbols to be asked for now, the most urgent first."""
         now = self.clock()

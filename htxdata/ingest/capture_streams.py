@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from htxdata.errors import BadReply, LakeUnusable, StoreError
+from htxdata.errors import BadReply, StoreError
 from htxdata.ingest.capture_books import BookWatch
 from htxdata.ingest.capture_bridge import Bridge
 from htxdata.protocol.session import Session, failures_after, reconnect_in
@@ -76,24 +76,37 @@ class Hands:
     """Topics that the venue does not give, and why."""
 
 
+def begun(
+    hands: Hands, feed: Feed, symbols: Mapping[str, str], records: Sequence[Record], *, takes_over: str | None = None,
+    bridged: bool = True,
+) -> Reel:  # fmt: skip
+    """A new reel that says what it is of (``symbols``: by topic), with ``records`` at its head."""
+    now = time.time_ns() // 1000
+    reel = Reel(hands.tape, hands.venue.name, feed.name, now)
+    said = {
+        "event": "opened", "venue": hands.venue.name, "feed": feed.name, "path": feed.path, "topics": list(symbols),
+        "bridge": bridged, "takes_over": takes_over, "version": VERSION,
+        "facts": {s: hands.facts[s] for s in dict.fromkeys(symbols.values()) if s in hands.facts},
+    }  # fmt: skip
+    reel.note(now, said)
+    for record in records:
+        reel.note(record.received_at, record.said, record.body)
+    return reel
+
+
 class Connection:
     """One connection with its reel, under way since it was made."""
 
     def __init__(
-        self, topics: Topics, hands: Hands, takes_over: str | None, bridged: bool, silence: float | None
-    ) -> None:
+        self, topics: Topics, hands: Hands, takes_over: str | None, bridged: bool, silence: float | None,
+        records: Sequence[Record],
+    ) -> None:  # fmt: skip
+        """``records`` are replies that no reel has yet; they go to the head of this one, connected or not."""
         feed = topics.feed
-        opened_at = time.time_ns() // 1000
         self._topics, self._feed = topics, feed
-        reel = Reel(hands.tape, hands.venue.name, feed.name, opened_at)
+        reel = begun(hands, feed, topics.symbols, records, takes_over=takes_over, bridged=bridged)
         self.name = reel.path.name
         self.opened = time.monotonic()
-        said = {
-            "event": "opened", "venue": hands.venue.name, "feed": feed.name, "path": feed.path,
-            "topics": list(topics.symbols), "bridge": bridged, "takes_over": takes_over, "version": VERSION,
-            "facts": {s: hands.facts[s] for s in dict.fromkeys(topics.symbols.values()) if s in hands.facts},
-        }  # fmt: skip
-        reel.note(opened_at, said)
         self.books = BookWatch(feed.whole_by)
         self.line = Line(
             hands.base + feed.path,
@@ -212,7 +225,7 @@ class Stream:
         finally:
             stopped.cancel()
             if not self.stands:
-                self.down = self.why or "no connection stood yet"
+                self.down = self.why or "its connection did not stand, or not with a whole book"
             if self._now is not None:
                 await self._now.end()
                 self._count()
@@ -224,18 +237,17 @@ class Stream:
                 self._loop = None
 
     def _connect(self, takes_over: str | None) -> Connection | None:
+        records = self.leftover()
         try:
             connection = Connection(
-                self.topics, self._hands, takes_over, self._bridge is not None, self._patience
+                self.topics, self._hands, takes_over, self.bridged, self._patience, records
             )
-        except LakeUnusable:
-            raise
         except StoreError as error:  # the disk: it may be full for a while
+            with self._lock:
+                self._kept[:0] = records
             self._failures += 1
             self._lost("disk", str(error))
             return None
-        for record in self.leftover():
-            connection.line.note(record.said, record.body, record.received_at)
         if takes_over is None:
             self._greeting = asyncio.create_task(self._greet(connection))
         return connection
@@ -300,17 +312,15 @@ class Stream:
         standing = asyncio.create_task(successor.ready())
         await _either(standing, before.task, seconds=READY_S)
         standing.cancel()
-        if successor.stands:
-            if not before.task.done():
-                await asyncio.sleep(OVERLAP_S)
-            self._now = before  # its frames are counted, then the successor's
-            await before.end("rotation")
-            self._count()
-            self._now = successor
-        elif before.task.done():
+        if before.task.done():  # whenever that was: whether the successor heard all since then is not known
             self._ended(before.task.result())
             self._now = successor  # it may stand yet
             self._greeting = asyncio.create_task(self._greet(successor))
+        elif successor.stands:
+            await asyncio.sleep(OVERLAP_S)
+            await before.end("rotation")
+            self._count()
+            self._now = successor
         else:
             await successor.end("asked")
             before.opened = time.monotonic() - self._hands.rotate + min(REFUSED_S, self._hands.rotate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from htxdata.errors import StoreError, UsageError
 from htxdata.ingest import capture_streams
 from htxdata.ingest.audit import audit
 from htxdata.ingest.capture import Captured, Status, Wanted, capture, topics_of
+from htxdata.ingest.capture_streams import Hands, Stream, Topics
 from htxdata.ingest.distil import distil
 from htxdata.ingest.run import Request, backfill
 from htxdata.ingest.session import Session
@@ -24,7 +26,9 @@ from htxdata.protocol.book import Book
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.store import reel
 from htxdata.store.partition import Store
+from htxdata.store.tape import reply_record
 from htxdata.timeline import SECOND, iso
+from htxdata.transport.reels import Writer
 from htxdata.venues import venue
 from htxdata.venues.terms import Frame, Pushed
 from tests.truth import assert_trades, settings_for, stored
@@ -356,3 +360,51 @@ def test_the_archive_heals_what_a_capture_lost(tmp_path: Path) -> None:
     assert ("ws", "present") in sources
     (healed_at,) = stored(tmp_path / "lake", Series("capture_gaps", "htx-linear", "BTC-USDT"))["healed_at"]
     assert healed_at > gap.window.end
+
+
+def test_a_reply_that_came_between_two_connections_is_on_the_next_reel(tmp_path: Path) -> None:
+    """It cannot be asked for again (law 7); a disk that is full when the reel is made keeps it in memory."""
+    linear, reply = (
+        venue("htx-linear"),
+        reply_record("/x", (("contract_code", "BTC-USDT"),), 200, b"{}", 1_700),
+    )
+    trades = linear.feed("trades")
+    assert trades is not None
+
+    async def listen_once(stream: Stream) -> None:
+        stop = asyncio.Event()
+        running = asyncio.create_task(stream.run(stop))
+        await asyncio.sleep(0.5)
+        stop.set()
+        await running
+
+    with Sandbox() as sandbox, Writer() as writer:
+        hands = Hands(linear, sandbox.hosts["htx_swap_ws"], tmp_path, writer, {}, 60.0, lambda text: None)
+        stream = Stream(Topics(trades, {"market.BTC-USDT.trade.detail": "BTC-USDT"}), hands, None)
+        stream.note(reply)
+        with pytest.MonkeyPatch.context() as full:
+            full.setattr(capture_streams, "Reel", _no_reel)
+            asyncio.run(listen_once(stream))
+        asyncio.run(listen_once(stream))
+    (path,) = reel.reels(tmp_path)
+    said = [found for _, found in reel.read(path) if isinstance(found, reel.Record) and "status" in found.said]
+    assert said == [reply]
+    assert stream.leftover() == []
+
+
+def _no_reel(*where: object) -> reel.Reel:
+    raise StoreError("the disk is full")
+
+
+def test_a_venue_whose_clock_is_ahead_is_no_wrong_usage(tmp_path: Path) -> None:
+    """A gap ends in our future by its clock: the ladder is asked as far as our now, and the account is given."""
+    began, before = time.monotonic(), time.time() + 3600
+    clock = lambda: before + (time.monotonic() - began) * SPEED  # noqa: E731
+    faults = Faults(
+        Rule("disconnect", after=15, times=1, path="/linear-swap-ws"),
+        Rule("error", path="*/history/trade", status=404),
+    )
+    with Sandbox(clock=clock, faults=faults) as sandbox:
+        done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT"], 4.0)
+    assert [gap.cause for gap in done.gaps] == ["lost"]
+    assert not done.complete
