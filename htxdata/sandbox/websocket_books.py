@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from .instruments import SPOT, Instrument
 from .live_books import TICK, Chain
 from .websocket_feeds import Feed, best_of
@@ -11,7 +13,7 @@ from .websocket_messages import Message, Numbered, levels
 _FAR = 100  # ticks: what was missed longer than this is told in one message
 
 
-class BookFeed(Feed):
+class BookFeed(Feed, ABC):
     """Any of them: moves on from tick to tick."""
 
     def __init__(self, floor: Floor, text: str, one: Instrument, now: int) -> None:
@@ -25,9 +27,9 @@ class BookFeed(Feed):
         self.at = tick
         return self.between(before, tick)
 
+    @abstractmethod
     def between(self, before: int, tick: int) -> list[Message]:
         """What is said of the ticks after one and up to another."""
-        raise NotImplementedError
 
 
 class DiffFeed(BookFeed):

@@ -37,12 +37,11 @@ from htxdata.venues.htx.feeds_frames import (
     price,
 )
 from htxdata.venues.htx.feeds_topics import SymbolOf
+from htxdata.venues.htx.trades import OPTIONAL, TINY, LinearTrade
 from htxdata.venues.terms import Facts, Frame, Pushed
 
 SPOT_TRADE: Mapping[str, str] = {**trades.SPOT_TRADE, "trade_id": "tradeId"}
 LINEAR_TRADE: Mapping[str, str] = trades.LINEAR_TRADE
-_OPTIONAL = frozenset({"quote_quantity"})
-_LEAST = 1e-90  # what is below, zero included, may have been rounded: the careful way tells
 _LAST_ID = 2**63
 
 
@@ -52,16 +51,6 @@ class _Spot(msgspec.Struct, gc=False, rename=SPOT_TRADE):
     price: float
     quantity: float
     side: Literal["buy", "sell"]
-
-
-class _Linear(msgspec.Struct, gc=False, rename=LINEAR_TRADE):
-    trade_time: int
-    trade_id: int
-    price: float
-    quantity: float
-    contracts: float
-    side: Literal["buy", "sell"]
-    quote_quantity: float | None = None
 
 
 _Trade = TypeVar("_Trade")
@@ -88,10 +77,10 @@ def _plain(trade: Any) -> bool:
     return bool(
         FIRST_MS <= trade.trade_time < LAST_MS
         and 0 <= trade.trade_id < _LAST_ID
-        and trade.price > _LEAST
-        and trade.quantity > _LEAST
-        and getattr(trade, "contracts", 1.0) > _LEAST
-        and (getattr(trade, "quote_quantity", None) or 1.0) > _LEAST
+        and trade.price > TINY
+        and trade.quantity > TINY
+        and getattr(trade, "contracts", 1.0) > TINY
+        and (getattr(trade, "quote_quantity", None) or 1.0) > TINY
     )
 
 
@@ -146,7 +135,7 @@ def _arrays(trades: Sequence[Any], names: Sequence[str], doubtful: bool = False)
         if name in names:
             figures = pa.array([getattr(trade, name) for trade in trades], pa.float64())
             least = pc.min(figures).as_py()
-            if not doubtful and least is not None and least <= _LEAST:
+            if not doubtful and least is not None and least <= TINY:
                 raise _Doubt
             columns[name] = figures
     return columns
@@ -160,7 +149,7 @@ def trade_parser(
     A frame is one call of the decoder; all else is done with all frames together, on arrays: whether their values can
     be, and the columns. Only where something is not plain is every frame looked at by itself.
     """
-    shape: Any = _Linear if "contracts" in names else _Spot
+    shape: Any = LinearTrade if "contracts" in names else _Spot
     decode: Callable[[bytes], Any] = msgspec.json.Decoder(_Push[shape]).decode
 
     def parse(frames: Sequence[Frame], facts: Mapping[str, Facts]) -> Pushed:
@@ -291,7 +280,7 @@ def _row(row: Message, names: Mapping[str, str], at: int) -> tuple[dict[str, Any
             if row.get(theirs) not in ("buy", "sell"):
                 raise BadReply(f"row {at}: {theirs!r} is {row.get(theirs)!r:.60}, neither buy nor sell")
             out[ours] = row[theirs]
-        elif ours in _OPTIONAL and row.get(theirs) is None:
+        elif ours in OPTIONAL and row.get(theirs) is None:
             out[ours] = None
         else:
             out[ours], lost = price(row, theirs, at) if ours == "price" else figure(row, theirs, at)

@@ -35,7 +35,7 @@ LINEAR_TRADE: Mapping[str, str] = {
     "trade_time": "ts", "trade_id": "id", "price": "price", "quantity": "quantity",
     "quote_quantity": "trade_turnover", "contracts": "amount", "side": "direction",
 }  # fmt: skip
-_OPTIONAL = frozenset({"quote_quantity"})
+OPTIONAL = frozenset({"quote_quantity"})
 _FIGURES = ("price", "quantity", "quote_quantity", "contracts")
 
 
@@ -47,7 +47,7 @@ class _Spot(msgspec.Struct, gc=False, rename=SPOT_TRADE):
     side: Literal["buy", "sell"]
 
 
-class _Linear(msgspec.Struct, gc=False, rename=LINEAR_TRADE):
+class LinearTrade(msgspec.Struct, gc=False, rename=LINEAR_TRADE):
     trade_time: int
     trade_id: int
     price: float
@@ -108,7 +108,7 @@ def _long_figures(body: bytes) -> bool:
     return not _HARMLESS[raw[colons - 2]].all()
 
 
-_TINY = 1e-90
+TINY = 1e-90
 """A figure below this, zero included, may have been rounded: 1E-400 is no DOUBLE."""
 
 
@@ -151,7 +151,7 @@ def _fast(
         if figures.null_count == len(figures):
             continue
         columns[name] = figures
-        good &= np.asarray(figures.drop_null()).min() >= _TINY
+        good &= np.asarray(figures.drop_null()).min() >= TINY
     return (columns, None, said) if good else None
 
 
@@ -175,7 +175,7 @@ def _slow(body: bytes, names: Mapping[str, str]) -> tuple[dict[str, Any], Any, d
                 value = row.get(theirs)
                 if value not in ("buy", "sell"):
                     raise BadReply(f"row {at}: {theirs!r} is {value!r:.60}, neither buy nor sell")
-            elif ours in _OPTIONAL and row.get(theirs) is None:
+            elif ours in OPTIONAL and row.get(theirs) is None:
                 value = None
             else:
                 value, fitting = wire.number(row, theirs, at)
@@ -187,7 +187,7 @@ def _slow(body: bytes, names: Mapping[str, str]) -> tuple[dict[str, Any], Any, d
     out: dict[str, Any] = {
         name: values
         for name, values in columns.items()
-        if name not in _OPTIONAL or any(value is not None for value in values)
+        if name not in OPTIONAL or any(value is not None for value in values)
     }
     out["trade_time"] = np.array(out["trade_time"], np.int64)
     return out, np.array(lost, np.uint8) if any(lost) else None, answer.said
@@ -205,7 +205,7 @@ def _trades(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
     "spot": msgspec.json.Decoder(_Answer[_Spot]),
-    "linear": msgspec.json.Decoder(_Answer[_Linear]),
+    "linear": msgspec.json.Decoder(_Answer[LinearTrade]),
 }
 
 spot_trades = _parser(SPOT_TRADE, _DECODERS["spot"])
