@@ -56,6 +56,10 @@ demo: venv  ## a local exchange, a backfill by the Prefect flow, and where to lo
 test: venv  ## the default suite (make test WORKERS=0 ARGS='-k paging -x')
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
+.PHONY: wide
+wide: venv  ## the same laws again, for every venue and fault (in .ci/run too)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m wide -n $(WORKERS) --dist loadfile $(ARGS)
+
 .PHONY: slow
 slow: venv  ## the tests marked slow
 	@$(BIN)/python -m pytest -m slow $(ARGS)
