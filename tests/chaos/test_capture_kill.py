@@ -68,6 +68,7 @@ def test_a_capture_that_is_killed_is_healed_by_the_next(tmp_path: Path) -> None:
         assert gaps["healed_at"] != [None]
 
 
+@pytest.mark.wide
 def test_a_new_version_takes_over_without_a_gap(tmp_path: Path) -> None:
     """Started beside the old one, which is then told to end: both end well, nothing is lost, nothing is there twice."""
     with Sandbox(clock=hurried()) as sandbox:

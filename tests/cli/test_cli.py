@@ -8,6 +8,7 @@ import functools
 import io
 import json
 import shlex
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -69,10 +70,20 @@ since = "2026-01-01"
 """
 
 
+@pytest.fixture(scope="module")
+def a_lake(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``FILLED`` makes, made once."""
+    folder = tmp_path_factory.mktemp("filled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HTXDATA_BUDGET_DIR", str(folder))
+        assert main(["--config", str(configuration(sandbox, folder)), *FILLED]) == 0
+    return folder / "lake"
+
+
 @pytest.fixture
-def filled(config: Path, capsys: Captured) -> Path:
-    assert main(FILLED) == 0
-    capsys.readouterr()
+def filled(config: Path, a_lake: Path) -> Path:
+    """The configuration of a lake of this test's own that holds what ``FILLED`` makes."""
+    shutil.copytree(a_lake, config.with_name("lake"), symlinks=True)
     return config
 
 

@@ -13,6 +13,14 @@ from htxdata.sandbox import Sandbox
 Configure = Callable[..., str]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest picks by mark
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A server takes seconds to start: what needs one is wide. The demo runs a flow in the default suite."""
+    for item in items:
+        if "prefect_server" in getattr(item, "fixturenames", ()):
+            item.add_marker("wide")
+
+
 @pytest.fixture(scope="session")
 def prefect_server(own_machine: None) -> Iterator[str]:
     """The address of a Prefect server that this process's flows talk to."""

@@ -11,7 +11,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from htxdata.errors import BadReply
@@ -84,7 +84,6 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), JSON | WORDS, max_size=6), st.data())
 def test_nothing_raises(said: dict[str, Any], data: st.DataObject) -> None:
     """Whatever stands under the names that are known, whole or cut anywhere: a value comes back."""

@@ -146,7 +146,6 @@ def test_numbers_in_every_spelling_keep_value_and_row(keys: list[str], values: l
     ),
     st.sampled_from(["", "", " "]),
 )
-@settings(max_examples=100)
 def test_what_json_forbids_never_takes_the_fast_road(
     rows: list[tuple[list[str], list[str]]], gap: str
 ) -> None:
@@ -155,7 +154,6 @@ def test_what_json_forbids_never_takes_the_fast_road(
 
 
 @given(st.integers(1, 4), st.data())
-@settings(max_examples=150)
 def test_one_stray_character_never_changes_a_number(count: int, data: st.DataObject) -> None:
     """A character put anywhere into good rows is a number's own, or the fast road is not taken."""
     good = text_of([[("id", f"{n}"), ("open", "1.5"), ("close", "12E-3")] for n in range(1, count + 1)])
