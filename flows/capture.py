@@ -47,11 +47,12 @@ def capture(
     feeds: list[str],
     symbols: list[str],
     periods: list[str] | None = None,
+    levels: int | None = None,
     seconds: float = SIX_HOURS_AND_SOME,
     config: str | None = None,
 ) -> dict[str, int]:
     """The same as ``htxdata capture``; ends as failed where something was lost for good, or refused."""
-    wanted = Wanted(venue, tuple(feeds), tuple(symbols), tuple(periods or ()))
+    wanted = Wanted(venue, tuple(feeds), tuple(symbols), tuple(periods or ()), levels)
     done = listen(wanted, config, time.time() + seconds)
     publish_capture(done)
     if not done.complete:

@@ -163,6 +163,9 @@ def parser() -> argparse.ArgumentParser:
         "--period", action="append", default=[], metavar="P",
         help="of the feeds klines and index; 1min where left out; once per value",
     )  # fmt: skip
+    capture.add_argument(
+        "--levels", type=int, metavar="N", help="of books, on each side: 5 20 150 400 on spot, 20 150 on contracts"
+    )
     capture.add_argument("--for", dest="lasting", metavar="T", help="30s, 10m, 1h30m, 2d; until stopped where left out")
     capture.add_argument(
         "--rotate", default="1h", metavar="T", help="how long one connection and its tape last (%(default)s)"

@@ -39,12 +39,14 @@ STATUS_EVERY = 1.0
 
 @dataclass(frozen=True)
 class Wanted:
-    """What somebody wants to hear. Feeds, symbols and periods are names or globs."""
+    """What somebody wants to hear. ``feeds``, ``symbols`` and ``periods`` are names or globs."""
 
     venue: str
     feeds: tuple[str, ...]
     symbols: tuple[str, ...]
     periods: tuple[str, ...] = ()
+    levels: int | None = None
+    """Of books, on each side; None: what the venue's feed has by itself."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +124,26 @@ def periods_of(feed: Feed, names: Sequence[str]) -> list[str | None]:
     return list(out)
 
 
+def forms_of(feeds: Sequence[Feed], levels: int | None) -> list[Feed]:
+    """The feeds in the form that has so many levels, those without any as they are."""
+    if levels is None:
+        return list(feeds)
+    if all(feed.levels is None for feed in feeds):
+        raise UsageError(f"--levels {levels}: {feeds[0].name} has no levels; leave --levels out")
+    out = []
+    for feed in feeds:
+        have = {form.levels: form for form in (feed, *feed.forms)}
+        if feed.levels is not None and levels not in have:
+            known = ", ".join(map(str, sorted(filter(None, have))))
+            raise UsageError(f"--levels {levels}: the feed {feed.name} has {known}")
+        out.append(have.get(levels, feed))
+    return out
+
+
 def topics_of(wanted: Wanted, session: Session) -> tuple[list[Topics], dict[str, float]]:
     """The connections that it takes, and the contract sizes of the symbols. Asks the venue for its list."""
     venue = venue_named(wanted.venue)
-    feeds = feeds_of(venue, wanted.feeds)
+    feeds = forms_of(feeds_of(venue, wanted.feeds), wanted.levels)
     chosen = [(feed, periods_of(feed, wanted.periods)) for feed in feeds]
     if wanted.periods and all(feed.periods is None for feed in feeds):
         raise UsageError(
@@ -242,7 +260,7 @@ class _Capture:
                 if self._bridge is not None:
                     beside.append(loop.run_in_executor(pool, self._bridge.run, halt))
                 try:
-                    await self._watch(seconds, [*running, *beside])
+                    await self._watch(seconds, running, beside, stop)
                 finally:
                     stop.set()
                     halt.set()
@@ -252,14 +270,21 @@ class _Capture:
             await loop.run_in_executor(pool, self._finish)
         return self._account()
 
-    async def _watch(self, seconds: float | None, running: Sequence[asyncio.Future[None]]) -> None:
-        """Until it is over, or something beside dies of a fault of ours."""
+    async def _watch(
+        self, seconds: float | None, running: list[asyncio.Task[None]], beside: Sequence[asyncio.Future[None]],
+        stop: asyncio.Event,
+    ) -> None:  # fmt: skip
+        """Until it is over, or something beside dies of a fault of ours. What is heard instead of refused topics joins
+        those that run."""
         until = None if seconds is None else self._began + seconds
         told = 0.0
         while not self._stop.is_set():
             left = STATUS_EVERY if until is None else until - time.monotonic()
-            if left <= 0 or any(task.done() for task in running):
+            if left <= 0 or any(task.done() for task in (*running, *beside)):
                 return
+            while self._hands.instead:
+                self._streams.append(Stream(self._hands.instead.pop(0), self._hands, None))
+                running.append(asyncio.create_task(self._streams[-1].run(stop)))
             await asyncio.sleep(min(0.1, left))
             if time.monotonic() - told >= STATUS_EVERY:
                 told = time.monotonic()
@@ -274,7 +299,8 @@ class _Capture:
         lag = (lags[len(lags) // 2], lags[len(lags) * 99 // 100]) if lags else (0.0, 0.0)
         self._on_status(
             Status(
-                now - self._began, sum(s.stands for s in self._streams), len(self._streams), frames,
+                now - self._began, sum(s.stands for s in self._streams),
+                sum(bool(s.topics.symbols) for s in self._streams), frames,
                 (frames - count) / max(now - before, 1e-3), size, lag, sum(s.reconnects for s in self._streams),
                 sum(map(len, self._gaps.values())), self._done.rows, doing,
             )
@@ -335,7 +361,7 @@ class _Capture:
             if feed.dataset not in venue.datasets():
                 continue
             topics = (
-                topic for each in self._streams if each.topics.feed is feed for topic in each.topics.symbols
+                topic for each in self._streams if each.topics.feed == feed for topic in each.topics.symbols
             )
             periods = sorted({found[1] for topic in topics if (found := feed.symbol_of(topic)) and found[1]})
             for gap in self._gaps.get(feed.name, ()):
@@ -369,6 +395,8 @@ class _Capture:
             if stream.down and not (bridged and stream.heard[0]):
                 heard = "at its end" if stream.heard[0] else "at all"
                 done.failed.append(f"{stream.topics} was not heard {heard}: {stream.down}")
+        done.failed += [f"{each} was refused, and there was no time for {next(iter(each.symbols))}"
+                        for each in self._hands.instead]
         return done
 
 

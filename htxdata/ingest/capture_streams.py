@@ -75,6 +75,9 @@ class Hands:
     refused: dict[str, str] = field(default_factory=dict)
     """Topics that the venue does not give, and why."""
 
+    instead: list[Topics] = field(default_factory=list)
+    """What is to be heard in the place of refused topics, and is not yet."""
+
 
 def begun(
     hands: Hands, feed: Feed, symbols: Mapping[str, str], records: Sequence[Record], *, takes_over: str | None = None,
@@ -210,6 +213,9 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         try:
             while not stop.is_set():
+                if not self.topics.symbols:  # all is heard by another stream instead
+                    await stopped
+                    continue
                 if self._now is None:
                     self._now = self._connect(None)
                     if self._now is None:
@@ -224,7 +230,7 @@ class Stream:
                     await self._rotate(self._now)
         finally:
             stopped.cancel()
-            if not self.stands:
+            if not self.stands and self.topics.symbols:
                 self.down = self.why or "its connection did not stand, or not with a whole book"
             if self._now is not None:
                 await self._now.end()
@@ -264,10 +270,22 @@ class Stream:
         return list(dict.fromkeys(names[topic] for topic in connection.line.session.acked if topic in names))
 
     def _learn(self, connection: Connection) -> None:
-        for topic, why in connection.line.session.refused.items():
-            if topic not in self._hands.refused:
-                self._hands.say(f"{self._hands.venue.name}: {topic} is refused: {why}")
-            self._hands.refused[topic] = why
+        hands, feed, symbols = self._hands, self.topics.feed, self.topics.symbols
+        refused = connection.line.session.refused
+        other = feed.instead
+        if other is not None and (moved := refused.keys() & symbols.keys()):
+            # For good: were they given later, two books of different depth would be one.
+            self.topics = Topics(feed, {topic: symbols[topic] for topic in symbols if topic not in moved})
+            heard = Topics(other, {other.topic(symbols[topic], None): symbols[topic] for topic in sorted(moved)})
+            hands.instead.append(heard)
+            for topic, instead in zip(sorted(moved), heard.symbols, strict=True):
+                hands.say(f"{hands.venue.name}: {topic} is refused: {refused[topic]}; {instead} is heard instead")
+            return
+        for topic, why in refused.items():
+            if other is None and topic not in hands.refused:
+                hands.say(f"{hands.venue.name}: {topic} is refused: {why}")
+            if other is None:
+                hands.refused[topic] = why
 
     def _ended(self, ended: Ended) -> None:
         assert self._now is not None
@@ -279,7 +297,8 @@ class Stream:
             self._patience = min(MOST_PATIENT_S, self._patience * 2)
         elif ended.data_seconds > CALM_S:
             self._patience = self.topics.feed.silence
-        self._lost(ended.why, ended.detail)
+        if self.topics.symbols:
+            self._lost(ended.why, ended.detail)
 
     def _lost(self, why: str, detail: str) -> None:
         before, self.why = self.why, f"{why}: {detail}" if detail else why

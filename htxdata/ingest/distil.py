@@ -222,10 +222,10 @@ class _Shelf:
     def _cuts(self, tape: _Tape, key: Key) -> list[Cut]:
         """When newer connections have a book of the topic."""
         newer = self.tapes[self.tapes.index(tape) + 1 :]
-        name = self.feed.topic(*key)
+        names = {form.topic(*key) for form in self.feed.every_form()}  # with fewer levels it is the same book
         out = []
         for other in newer:
-            topic = other.known.topics.get(name)
+            topic = next((other.known.topics[name] for name in names & other.known.topics.keys()), None)
             for stretch in topic.stretches if topic is not None else ():
                 if stretch.end:
                     out.append(Cut(stretch.heard_from, stretch.start, stretch.heard_to, stretch.end))

@@ -66,6 +66,7 @@ class ReelReader:
     def __post_init__(self) -> None:
         self._facts = {symbol: Facts(size) for symbol, size in self.known.sizes.items()}
         self._topics = {topic.key: topic for topic in self.known.topics.values()}
+        self.feed = self.feed.of(self.known.topics)
 
     # --------------------------------------------------------------------------------------------- the tape
 
@@ -103,6 +104,7 @@ class ReelReader:
         known.opened_at = known.received_at = record.received_at
         known.sizes = {symbol: float(size) for symbol, size in (said.get("facts") or {}).items()}
         self._facts = {symbol: Facts(size) for symbol, size in known.sizes.items()}
+        self.feed = self.feed.of(map(str, said.get("topics", ())))
         for topic in said.get("topics", ()):
             key = self.feed.symbol_of(str(topic))
             if key is not None and topic not in known.topics:

@@ -203,7 +203,9 @@ class Feed:
     counts as dead, however often it pings; None: for ever.
 
     A book needs a whole book to begin with, and again after a break: by a ``request`` of its topic, or by subscribing
-    ``anew``. ``watch`` reads just what shows a break, None for messages that cannot break anything.
+    ``anew``. ``watch`` reads just what shows a break, None for messages that cannot break anything. ``levels`` is how
+    many it has a side, ``forms`` are the same feed with other numbers of them, and ``instead`` is what is heard of the
+    symbols whose topics the venue refuses.
     """
 
     name: str
@@ -219,6 +221,25 @@ class Feed:
     silence: float | None = 60.0
     whole_by: Literal["", "request", "anew"] = ""
     watch: Callable[[bytes], Seen | None] | None = None
+    levels: int | None = None
+    forms: tuple[Feed, ...] = ()
+    instead: Feed | None = None
+
+    def every_form(self) -> Iterator[Feed]:
+        """This one, those with other numbers of levels, and what is heard instead of each; some twice."""
+        for first in (self, *self.forms):
+            form: Feed | None = first
+            while form is not None:
+                yield form
+                form = form.instead
+
+    def of(self, topics: Iterable[str]) -> Feed:
+        """The form that these topics are of; this one where none is."""
+        for topic in topics:
+            for form in self.every_form():
+                if form.symbol_of(topic) is not None:
+                    return form
+        return self
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,11 @@ def hurried() -> Any:
 
 def listen(
     sandbox: Sandbox, folder: Path, venue: str, feeds: Sequence[str], symbols: Sequence[str], seconds: float,
-    said: list[str] | None = None, **more: Any,
+    said: list[str] | None = None, levels: int | None = None, **more: Any,
 ) -> Captured:  # fmt: skip
     say = (lambda text: None) if said is None else said.append
     with Session(settings_for(sandbox, folder), say=say) as session:
-        wanted = Wanted(venue, tuple(feeds), tuple(symbols))
+        wanted = Wanted(venue, tuple(feeds), tuple(symbols), levels=levels)
         return capture(wanted, session, threading.Event(), seconds=seconds, **more)
 
 
@@ -68,7 +68,9 @@ def heard_from(lake: Path, series: Series) -> tuple[int, int]:
     return spans[0].start, spans[-1].end
 
 
-def assert_books(lake: Path, sandbox: Sandbox, series: Series, *, per_contract: float = 1.0) -> int:
+def assert_books(
+    lake: Path, sandbox: Sandbox, series: Series, *, per_contract: float = 1.0, depth: int = 150
+) -> int:
     """After every message the rebuilt book is the exchange's of that moment; how many moments."""
     rows = stored(lake, series)
     order = sorted(
@@ -91,7 +93,7 @@ def assert_books(lake: Path, sandbox: Sandbox, series: Series, *, per_contract: 
             assert book.delta(levels["bid"], levels["ask"], sequence) == "applied"
         # On spot the numbers are the exchange's; on contracts each connection counts for itself.
         known = {"sequence": sequence} if series.venue == "htx-spot" else {"at": book_time}
-        truth = sandbox.book(series.venue, series.symbol, depth=150, **known)
+        truth = sandbox.book(series.venue, series.symbol, depth=depth, **known)
         for mine, theirs in ((book.bids(), truth.bids), (book.asks(), truth.asks)):
             assert [price for price, _ in mine] == [price for price, _ in theirs]
             assert [size for _, size in mine] == pytest.approx(
@@ -144,6 +146,52 @@ def test_rebuilt_books_are_the_exchanges(tmp_path: Path) -> None:
     for venue in ("htx-spot", "htx-linear"):
         assert len(reel.reels(tmp_path / "tape", venue)) == 2
         assert stored(tmp_path / "lake", Series("capture_gaps", venue, "btcusdt")) == {}
+
+
+def test_books_of_other_depths(tmp_path: Path) -> None:
+    """20 levels where the venue gives them; of the pair to which it refuses them, 150."""
+    with Sandbox() as sandbox:
+        for venue, symbols in (("htx-spot", ("btcusdt", "bmtusdt")), ("htx-linear", ("BTC-USDT",))):
+            done = listen(sandbox, tmp_path, venue, ["book"], symbols, 3.0, levels=20)
+            assert (done.complete, done.refused, done.gaps) == (True, {}, [])
+        for symbol, depth in (("btcusdt", 20), ("bmtusdt", 150)):
+            series = Series("book_changes", "htx-spot", symbol)
+            assert assert_books(tmp_path / "lake", sandbox, series, depth=depth) > 5
+        linear = Series("book_changes", "htx-linear", "BTC-USDT")
+        assert assert_books(tmp_path / "lake", sandbox, linear, per_contract=0.001, depth=20) > 20
+    before = {path: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")}
+    distil(Store(tmp_path / "lake"), tmp_path / "tape", again=True, say=lambda text: None)
+    assert {path: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")} == before
+
+
+def test_whole_books_where_nothing_better_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A numbered book that is refused to every pair: the whole books of the step depth are heard, and are the
+    exchange's."""
+    spot = venue("htx-spot")
+    unheard_of = replace(next(f for f in spot.feeds if f.name == "book"), topic=lambda s, _: f"market.{s}.mbp.7")
+    feeds = tuple(unheard_of if f.name == "book" else f for f in spot.feeds)
+    monkeypatch.setattr("htxdata.ingest.capture.venue_named", lambda name: replace(spot, feeds=feeds))
+    with Sandbox() as sandbox:
+        said: list[str] = []
+        done = listen(sandbox, tmp_path, "htx-spot", ["book"], ["btcusdt", "ethusdt"], 4.0, said)
+        assert (done.complete, done.refused, done.gaps, done.reconnects) == (True, {}, [], 0)
+        for symbol in ("btcusdt", "ethusdt"):
+            rows = stored(tmp_path / "lake", Series("book_changes", "htx-spot", symbol))
+            assert set(rows["kind"]) == {"snapshot"}
+            moments = sorted(set(rows["book_time"]))
+            assert len(moments) >= 3
+            for moment in moments:
+                truth = sandbox.book("htx-spot", symbol, depth=150, at=moment)
+                for side, levels in (("bid", truth.bids), ("ask", truth.asks)):
+                    mine = {
+                        (price, size)
+                        for at, s, price, size in zip(
+                            rows["book_time"], rows["side"], rows["price"], rows["size"], strict=True
+                        )
+                        if (at, s) == (moment, side)
+                    }
+                    assert mine == set(levels)
+    assert sum("market.btcusdt.depth.step0 is heard instead" in text for text in said) == 1
 
 
 LOUD = [
@@ -284,6 +332,11 @@ def test_a_venue_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
         (Wanted("htx-spot", ("trades",), ("btcusdt",), ("1min",)), "--period '1min': trades has no periods"),
         (Wanted("htx-spot", ("klines",), ("btcusdt",), ("7min",)), "--period '7min' is not a period"),
         (Wanted("htx-spot", ("trades",), ("btcusd",)), "--symbol 'btcusd': htx-spot has no such symbol"),
+        (
+            Wanted("htx-spot", ("book",), ("btcusdt",), levels=7),
+            "--levels 7: the feed book has 5, 20, 150, 400",
+        ),
+        (Wanted("htx-spot", ("trades",), ("btcusdt",), levels=5), "--levels 5: trades has no levels"),
         (Wanted("nowhere", ("trades",), ("btcusdt",)), "--venue 'nowhere' is not a venue"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from htxdata.venues.htx import feeds_book_messages as messages
 from htxdata.venues.htx import feeds_books as books
 from htxdata.venues.htx import feeds_candles as candles
@@ -19,7 +21,7 @@ QUIET = None
 """A feed that may be silent for hours: liquidations of one contract, or trades of a pair that nobody trades."""
 
 
-def spot_mbp(levels: int) -> Feed:
+def spot_mbp(levels: int, instead: Feed | None = None) -> Feed:
     """Spot's numbered book of 5, 20, 150 or 400 levels a side. 400 has no documented answer to ``req`` (htx-api 7.3);
     20 exists for a few majors only."""
     topic, symbol_of = spot(f"mbp.{levels}")
@@ -27,18 +29,18 @@ def spot_mbp(levels: int) -> Feed:
         "book", "book_changes", _SPOT_HOST, "/feed", MARKET_SPOT, topic, symbol_of,
         books.book_parser(symbol_of, messages.quick_mbp, messages.careful_mbp, contracts=False),
         docs="htx-api 7.3 [A]: every 100 ms (5 and 20: with every change), empty where nothing changed",
-        whole_by="request", watch=feeds_watch.watch_mbp,
+        whole_by="request", watch=feeds_watch.watch_mbp, levels=levels, instead=instead,
     )  # fmt: skip
 
 
-def linear_high_freq(levels: int) -> Feed:
+def linear_high_freq(levels: int, instead: Feed | None = None) -> Feed:
     """The contracts' numbered book of 20 or 150 levels a side."""
     topic, symbol_of = linear(f"depth.size_{levels}.high_freq")
     return Feed(
         "book", "book_changes", _SWAP_HOST, "/linear-swap-ws", MARKET_SWAP, topic, symbol_of,
         books.book_parser(symbol_of, messages.quick_high_freq, messages.careful_high_freq, contracts=True),
         docs='htx-api 7.4 [A]: with data_type "incremental", every 30 ms',
-        whole_by="anew", watch=feeds_watch.watch_high_freq,
+        whole_by="anew", watch=feeds_watch.watch_high_freq, levels=levels, instead=instead,
     )  # fmt: skip
 
 
@@ -68,6 +70,12 @@ _index = linear("index", period=True)
 _spot_bbo, _linear_bbo = spot("bbo"), linear("bbo")
 _funding, _liquidations = public("funding_rate"), public("liquidation_orders")
 
+_SPOT_STEP, _LINEAR_STEP = spot_step(0), linear_step(0)
+_SPOT_BOOK, _LINEAR_BOOK = spot_mbp(150, _SPOT_STEP), linear_high_freq(150, _LINEAR_STEP)
+# Where 5, 20 or 400 levels are refused 150 are heard, and whole books where these are refused as well.
+_SPOT_BOOK = replace(_SPOT_BOOK, forms=tuple(spot_mbp(levels, _SPOT_BOOK) for levels in (5, 20, 400)))
+_LINEAR_BOOK = replace(_LINEAR_BOOK, forms=(linear_high_freq(20, _LINEAR_BOOK),))
+
 SPOT_FEEDS: tuple[Feed, ...] = (
     Feed(
         "trades", "trades", _SPOT_HOST, "/ws", MARKET_SPOT, *_spot_trades,
@@ -80,7 +88,7 @@ SPOT_FEEDS: tuple[Feed, ...] = (
         docs="htx-api 7.3 [A]: at most once a second",
         periods=AS_OURS,
     ),
-    spot_mbp(150),
+    _SPOT_BOOK,
     Feed(
         "quotes", "quotes", _SPOT_HOST, "/ws", MARKET_SPOT, *_spot_bbo,
         quotes.spot_quote_parser(_spot_bbo.symbol_of),
@@ -106,7 +114,7 @@ LINEAR_FEEDS: tuple[Feed, ...] = (
         docs="htx-api 7.5 [B]: numbers as texts; how often it is pushed is not said",
         periods=AS_OURS,
     ),
-    linear_high_freq(150),
+    _LINEAR_BOOK,
     Feed(
         "quotes", "quotes", _SWAP_HOST, "/linear-swap-ws", MARKET_SWAP, *_linear_bbo,
         quotes.linear_quote_parser(_linear_bbo.symbol_of),
