@@ -5,7 +5,8 @@ them (``delta``). After a break nothing is kept until the next whole book.
 
 * Where a whole book must be asked for, changes wait for the answer. Those that are newer follow it, and count as
   received with it: earlier they were of no use, and whoever goes by ``received_at`` finds the whole book first. For the
-  same reason the answer's ``book_time`` is not later than that of the first change after it.
+  same reason the answer's ``book_time`` is not later than that of the first change after it. An answer that does not
+  say of when it is has the time of the last change that is in it, or of the first one after it.
 * Every UTC day begins with a whole book, so that each day can be rebuilt alone: with the day's first message the book
   as it stood before is put in front of it, as a ``snapshot`` of the day's first instant, received with that message and
   with the number of the message before. These are no two rows' key (a message never has the number of the one before
@@ -98,6 +99,9 @@ class BookReader:
         line = self._line
         line.levels = self._levels.columns()
         line.waiting = [(told, {name: _listed(rows[name]) for name in rows}) for told, rows in line.waiting]
+        if line.unplaced is not None:
+            told, rows = line.unplaced
+            line.unplaced = (told, {name: _listed(column) for name, column in rows.items()})
 
     def finish(self, received_at: int) -> None:
         """There is nothing more up to ``received_at``: where the newer connection is over and this one is not, it
@@ -145,6 +149,8 @@ class BookReader:
                 self._break()
             self._begin(columns, message, number)
             return
+        if not line.seeded and line.unplaced is not None:
+            self._place(message.at)
         if not line.seeded:
             self._wait(columns, message)
             return
@@ -166,6 +172,7 @@ class BookReader:
             # Half-open: the last good message is inside.
             running.end, running.heard_to, running.cause = line.at + 1, line.received_at, "break"
         line.seeded = line.fresh = False
+        line.unplaced = None
         self._levels = Levels()
 
     def _wait(self, columns: Columns, message: BookMessage) -> None:
@@ -176,9 +183,26 @@ class BookReader:
         self._line.waiting.append((told, rows))
         del self._line.waiting[:-MOST_WAITING]
 
+    def _place(self, at: int) -> None:
+        """Of the whole book that does not say of when it is: so early is the first change that was heard."""
+        assert self._line.unplaced is not None
+        (received_at, number), rows = self._line.unplaced
+        rows = {name: np.asarray(column) for name, column in rows.items()}
+        whole = BookMessage(received_at, at, True, number, None, 0, len(rows["price"]), True)
+        self._begin(rows, whole, number)
+
     def _begin(self, columns: Columns, message: BookMessage, number: int) -> None:
         """A whole book, and what waited for it."""
         line = self._line
+        line.unplaced = None
+        if not message.at:
+            inside = [when for (_, when, sequence, _), _ in line.waiting if sequence <= number]
+            heard = inside[-1:] or [when for (_, when, _, _), _ in line.waiting[:1]]
+            if not heard:
+                rows = {name: column[message.first : message.last] for name, column in columns.items()}
+                line.unplaced = ((message.received_at, number), rows)
+                return
+            message = BookMessage(message.received_at, heard[0], True, number, None, message.first, message.last, True)
         waiting = [entry for entry in line.waiting if entry[0][2] > number]
         if waiting and waiting[0][0][3] > number:
             return  # older than everything that was heard: of no use, another is asked for

@@ -54,6 +54,7 @@ class BookLine(msgspec.Struct):
     received_at: int = 0
     levels: tuple[list[float], list[float], list[float]] = ([], [], [])
     waiting: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    unplaced: tuple[tuple[Any, ...], dict[str, Any]] | None = None  # a whole book that does not say of when it is
 
 
 class CandleLine(msgspec.Struct):

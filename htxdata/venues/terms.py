@@ -169,7 +169,8 @@ class Pushed:
 @dataclass(frozen=True, slots=True)
 class BookMessage:
     """One message of a book. ``first`` and ``last`` bound its rows; ``sequence`` its number, ``previous`` that of the
-    message before it where it says so. ``asked``: it answers a request of ours and is no part of the stream.
+    message before it where it says so. ``asked``: it answers a request of ours and is no part of the stream; ``at`` is
+    0 where such an answer does not say of when it is.
     """
 
     received_at: int

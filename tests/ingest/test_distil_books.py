@@ -66,6 +66,36 @@ def rebuilt(found: Sequence[tuple[Any, ...]]) -> Book:
     return book
 
 
+@pytest.mark.parametrize("number", [9, 10, 11])
+@pytest.mark.parametrize("first", [False, True])
+def test_a_whole_book_that_does_not_say_of_when_it_is(
+    store: Store, tape: Path, run: Run, number: int, first: bool
+) -> None:
+    """It has the time of the last change that is in it, or of the first one after it, which may come after it too;
+    read in pieces it is the same."""
+    hand = Hand(tape, "htx-spot", "book", T0, [BTC])
+    hand.acks(T0)
+    answer = {
+        name: value for name, value in whole(at(0), number, [[90, 4]], [[101, 5]]).items() if name != "ts"
+    }
+    if first:
+        hand.say(at(0.5), answer)
+        run()
+    hand.say(at(1), diff(at(1), 10, 9, [[99, 1]]))
+    hand.say(at(2), diff(at(2), 11, 10, [[98, 2]]))
+    if not first:
+        hand.say(at(2.5), answer)
+    hand.say(at(3), diff(at(3), 12, 11, [[97, 3]]))
+    hand.ping(at(10))
+    hand.close(at(10))
+    run()
+    when = 1 if first or number < 11 else 2
+    kept = [(at(when), number, "snapshot")] * 2
+    kept += [(at(n - 9), n, "delta") for n in (10, 11, 12) if n > number]
+    assert rows(store, BOOK, "book_time", "sequence", "kind") == kept
+    assert spans(store, BOOK) == [(at(when), at(9), "present", "ws", len(kept))]
+
+
 def test_changes_wait_for_the_whole_book_and_follow_it(store: Store, tape: Path, run: Run) -> None:
     """Older changes are dropped, newer ones follow; the first may straddle the whole book's number."""
     hand = Hand(tape, "htx-spot", "book", T0, [BTC])

@@ -17,7 +17,7 @@ Levels = list[tuple[float, float]]
 
 
 class Told(NamedTuple):
-    """What a message of a book says, whatever its kind. ``at`` is milliseconds."""
+    """What a message of a book says, whatever its kind. ``at`` is milliseconds, 0 where it does not say."""
 
     topic: str
     at: int
@@ -106,7 +106,9 @@ def careful_mbp(message: Message) -> tuple[Told, int]:
     previous = None if whole else wire.integer(levels, "prevSeqNum", 0)
     bids, asks, lost = _sides(levels)
     topic = message.get("rep" if whole else "ch")
-    return Told(_text(topic), _moment(message), whole, sequence, previous, bids, asks, whole), lost
+    # The answer of mbp.5 stands in the documents without `ts`, that of mbp.150 with it (htx-api 7.3 [A]).
+    at = 0 if whole and "ts" not in message else _moment(message)
+    return Told(_text(topic), at, whole, sequence, previous, bids, asks, whole), lost
 
 
 # -------------------------------------------------------------------------------------------- contracts, numbered
