@@ -58,7 +58,7 @@ test: venv  ## the default suite (make test WORKERS=0 ARGS='-k paging -x')
 
 .PHONY: wide
 wide: venv  ## the same laws again, for every venue and fault (in .ci/run too)
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m wide -n $(WORKERS) --dist loadfile $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m "wide and not slow and not benchmark" -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: slow
 slow: venv  ## the tests marked slow

@@ -124,9 +124,8 @@ def finish(config: Path, tries: int = 12, within: float = 60.0) -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(
-    "kills", [3, pytest.param(6, marks=pytest.mark.wide), pytest.param(30, marks=pytest.mark.slow)]
-)
+@pytest.mark.wide
+@pytest.mark.parametrize("kills", [6, pytest.param(30, marks=pytest.mark.slow)])
 def test_kills_on_a_bad_day_end_with_the_whole_market(tmp_path: Path, kills: int) -> None:
     """Killed with kill -9 at random moments while the exchange misbehaves: the lake equals the market."""
     with Sandbox(seed=3, limits=False, faults=Faults(*SQUALL, seed=3)) as sandbox:
