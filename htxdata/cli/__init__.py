@@ -8,6 +8,8 @@ Nothing but the answer goes to stdout; progress, notes and errors go to stderr.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -27,8 +29,40 @@ class _NoFrames(MetaPathFinder):
             raise ModuleNotFoundError("this command makes no pandas frames", name=name)
 
 
+class _Leave:
+    """The end of the process, once everything that is to be done at its end was done.
+
+    Python is not taken down: a thread of Arrow that has read through a Python file, and wants to let go of it, then
+    ends the process with SIGABRT, one time in thousands, after all went well (apache/arrow issues 34314 and 45017).
+    """
+
+    code = 1
+
+    def __call__(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # the reader of our output left
+                stream.flush()
+        os._exit(self.code)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 complete, 1 failed, 2 wrong usage, 3 incomplete, 130 interrupted."""
+    """Run one command and return its exit code: 0 complete, 1 failed, 2 wrong usage, 3 incomplete, 130 interrupted.
+
+    Without ``argv`` it is the command of this process, which ends with it.
+    """
+    if argv is not None:
+        return _run(argv)
+    leave = _Leave()
+    atexit.register(leave)  # the first that is registered is the last that is called
+    try:
+        leave.code = _run(None)
+    except SystemExit as error:  # of argparse
+        leave.code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+        raise
+    return leave.code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     from htxdata.cli.options import parser
 
     try:
