@@ -9,6 +9,7 @@ market.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import os
 import random
@@ -318,10 +319,12 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("seconds", type=float, nargs="?", default=900.0)
     ask.add_argument("--seed", type=int, default=1)
+    ask.add_argument("--folder", type=Path, help="an empty folder in which everything is left to be looked at")
     options = ask.parse_args()
-    with tempfile.TemporaryDirectory(prefix="htxdata-chaos-") as folder:
-        os.environ["HTXDATA_BUDGET_DIR"] = str(Path(folder, "budget"))
-        print(survive(Path(folder), options.seconds, options.seed))
+    with contextlib.ExitStack() as stack:
+        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="htxdata-chaos-")))
+        os.environ["HTXDATA_BUDGET_DIR"] = str(folder / "budget")
+        print(survive(folder, options.seconds, options.seed))
 
 
 if __name__ == "__main__":

@@ -94,11 +94,12 @@ def assert_books(
         # On spot the numbers are the exchange's; on contracts each connection counts for itself.
         known = {"sequence": sequence} if series.venue == "htx-spot" else {"at": book_time}
         truth = sandbox.book(series.venue, series.symbol, depth=depth, **known)
+        where = f"{series} {iso(book_time)} message {sequence} ({moments} before it)"
         for mine, theirs in ((book.bids(), truth.bids), (book.asks(), truth.asks)):
-            assert [price for price, _ in mine] == [price for price, _ in theirs]
+            assert [price for price, _ in mine] == [price for price, _ in theirs], where
             assert [size for _, size in mine] == pytest.approx(
                 [s * per_contract for _, s in theirs], rel=1e-14
-            )
+            ), where
         moments += 1
     return moments
 
