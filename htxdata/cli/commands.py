@@ -297,14 +297,7 @@ def query(options: argparse.Namespace) -> int:
             else:
                 Path(options.output).write_text(text, encoding="utf-8")
             return 0
-        relation = lake.sql(options.sql)
-        try:
-            table = relation.to_arrow_table()
-        except Exception as error:
-            # DuckDB evaluates late: a division, a cast, a regular expression fails here. Only the store may import it.
-            if type(error).__module__.partition(".")[0] not in ("duckdb", "_duckdb"):
-                raise
-            raise UsageError(f"the query failed: {error}") from None
+        table = lake.answer(options.sql)
         write(table, options.format, options.output)
     return 0
 

@@ -13,6 +13,7 @@
     compact    one partition, one file, laid out as it should be
     ledger     the footers of a whole lake, and their cache
     narrow     which series a SQL statement can touch; pure
+    reading    what a SQL statement may do; pure
     lake       DuckDB: views and table functions
 
 What may not live here: a venue, a request, a decision about what to fetch. DuckDB is imported by ``lake`` alone,

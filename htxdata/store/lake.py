@@ -1,5 +1,9 @@
 """The front door for readers: a lake as DuckDB views and table functions. Read-only, and never in a writer's way.
 
+A statement reads the files of the lake and nothing else. DuckDB is told so before the first one (no network, no
+extension, no file outside the lake's real path, no setting that undoes it); what it would still allow, a COPY into the
+lake itself, is refused by the parse (``store/reading.py``).
+
 Every answer is read from the newest immutable generation of each partition, found by arithmetic and short listings
 (a standing view over 20,000 files costs 280 to 680 ms a query, a narrowed list 2.5). ``part.parquet`` is for others.
 A generation stays for 15 minutes after it was superseded: a relation must be run within that time, or be made anew.
@@ -7,13 +11,15 @@ A generation stays for 15 minutes after it was superseded: a relation must be ru
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-import json
 import re
+import tempfile
 import threading
+import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import duckdb
 
@@ -21,7 +27,7 @@ from htxdata.errors import CorruptPartition, LakeUnusable, UsageError
 from htxdata.market import Series
 from htxdata.schema import DATASETS, Dataset, dataset
 from htxdata.schema.sql import select_list, view_columns
-from htxdata.store import findings, footer, ledger, narrow
+from htxdata.store import findings, footer, ledger, narrow, reading
 from htxdata.store.coverage import with_missing
 from htxdata.store.footer import Span
 from htxdata.store.layout import Pattern, Selection
@@ -61,6 +67,8 @@ class Lake:
         for setting in (
             "SET GLOBAL TimeZone = 'UTC'",
             "SET GLOBAL parquet_metadata_cache = true",  # our files never change: a full list is bound in half the time
+            # Where it puts what does not fit into memory counts as allowed: a folder of its own, made when needed.
+            f"SET temp_directory = {quoted(f'{tempfile.gettempdir()}/htxdata-{uuid.uuid4().hex}')}",
             f"SET allowed_directories = [{quoted(str(self.root))}]",
             "SET enable_external_access = false",
             "SET lock_configuration = true",
@@ -187,7 +195,9 @@ class Lake:
         if known not in ("received_at", "index_time"):
             raise UsageError(f"known={known!r}: choose from received_at, index_time")
         instant = instant_of(at, "at")
-        where = "" if instant is None else f" WHERE {known} <= TIMESTAMPTZ '{to_datetime(instant).isoformat()}'"
+        where = (
+            "" if instant is None else f" WHERE {known} <= TIMESTAMPTZ '{to_datetime(instant).isoformat()}'"
+        )
         declared = dataset("index_constituents")
 
         def make(cursor: duckdb.DuckDBPyConnection, views: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:
@@ -270,7 +280,7 @@ class Lake:
         inner = self._checked(text)
         # By the text and not by cursor.get_table_names(), which binds, and without the views fails on JOIN … USING.
         mentioned = {entry.name for entry in DATASETS if entry.name in text.lower()}
-        parsed = json.loads(self._cursor().execute("SELECT json_serialize_sql(?)", [inner]).fetchall()[0][0])
+        parsed = self._parsed(inner)
         wanted = {
             entry.name: (narrow.selection(parsed, entry.name, has_period=entry.has_period), EVER)
             for entry in DATASETS
@@ -301,6 +311,20 @@ class Lake:
 
         return self._bound(make, wanted)
 
+    def answer(self, text: str) -> pa.Table:
+        """All rows of a statement at once. What fails only when it runs is told as what fails before: a
+        ``CorruptPartition`` that names the file where one of those that it reads is damaged, else a ``UsageError``."""
+        relation = self.sql(text)
+        try:
+            return relation.to_arrow_table()
+        except duckdb.Error as error:
+            lowered = text.lower()
+            for entry in DATASETS:
+                if entry.stored and entry.name in lowered:
+                    for _, path in ledger.files(self.root, entry, Selection()):
+                        _raise_damaged(entry, path, str(error))
+            raise UsageError(f"the query failed: {error}") from error
+
     def _make_views(
         self, cursor: duckdb.DuckDBPyConnection, names: set[str], files: dict[str, list[str]]
     ) -> None:
@@ -316,6 +340,11 @@ class Lake:
     def _checked(self, text: str) -> str:
         """The SELECT in ``text``, or a ``UsageError``: nothing else may run here."""
         cursor = self._cursor()
+        reading.check_depth(text)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:  # an argument of the command line whose bytes are no UTF-8
+            raise UsageError(f"not SQL that DuckDB can read: {error}") from None
         try:
             statements = cursor.extract_statements(text)
             if len(statements) != 1:
@@ -335,6 +364,14 @@ class Lake:
             f"the lake is read-only: {kind} is refused; "
             "allowed are SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW and EXPLAIN of these"
         )
+
+    def _parsed(self, text: str) -> dict[str, Any]:
+        """DuckDB's own parse of a SELECT, or a ``UsageError`` where any part of it does more than read."""
+        told = self._cursor().execute("SELECT json_serialize_sql(?)", [text]).fetchall()[0][0]
+        found, inner = reading.parsed(told)
+        for each in inner:
+            self._parsed(each)
+        return found
 
     # ---------------------------------------------------------------------------------------- plumbing
 
@@ -361,8 +398,22 @@ class Lake:
                 if _some_gone(paths) and attempt < _ATTEMPTS - 1:
                     continue
                 _raise_corrupt(paths)
+                if isinstance(error, duckdb.PermissionException):
+                    raise UsageError(self._outside(paths, error)) from error
                 raise UsageError(str(error)) from error
         raise AssertionError("unreachable")
+
+    def _outside(self, paths: list[str], error: Exception) -> str:
+        """A file that no statement may touch: the caller's, or one of ours behind a link that leads away."""
+        real = self.root.resolve()
+        for path in paths:
+            if not Path(path).resolve().is_relative_to(real):
+                return (
+                    f"{path} leads out of the lake {self.root} by a symbolic link, and a query reads nothing outside: "
+                    "mount (or bind) the other disk there instead of linking to it"
+                )
+        said = str(error).partition("\n")[0].removeprefix("Permission Error: ")
+        return f"a query reads the lake {self.root} and nothing else: {said}"
 
     def _register_coverage(
         self,
@@ -436,6 +487,17 @@ def _raise_corrupt(paths: list[str]) -> None:
             continue
         except OSError as error:
             raise CorruptPartition(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _raise_damaged(declared: Dataset, path: str, said: str) -> None:
+    """A file that DuckDB named, or could not be meant by a message of its own (few tell the file), read to its end."""
+    if path not in said and ".pq" in said:
+        return
+    from htxdata.store import rows
+
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        for _ in rows.Reader(declared, file, path).tables():
+            pass
 
 
 def _coverage_columns() -> str:

@@ -75,7 +75,9 @@ _TRADES = Style(
     262_144, 2, False, frozenset({"quote_quantity"}), frozenset({"side", "source"}), frozenset({"trade_id"})
 )
 _LARGEST_DICTIONARY = 16 << 20  # bytes: a group of trades that differ in every amount has one of 2 MB
-_PIECE = 65_536  # rows of a chunk of a group of trades: fixed, because the borders of chunks show in the pages
+_PIECE = (
+    65_536  # rows of a chunk of a group of trades: fixed, because the borders of chunks show in the pages
+)
 
 
 def style_of(schema: pa.Schema) -> Style:
@@ -91,9 +93,9 @@ def is_canonical(metadata: pq.FileMetaData, schema: pa.Schema) -> bool:
     style = style_of(schema)
     sizes = [metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)]
     whole, rest = divmod(metadata.num_rows, style.row_group)
-    if metadata.schema.to_arrow_schema().names != schema.names or sizes != [style.row_group] * whole + [rest] * (
-        rest > 0
-    ):
+    if metadata.schema.to_arrow_schema().names != schema.names or sizes != [style.row_group] * whole + [
+        rest
+    ] * (rest > 0):
         return False
     dictionary, encoding = style.encodings(schema)
     for group in range(metadata.num_row_groups):
