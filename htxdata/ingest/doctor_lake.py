@@ -290,7 +290,7 @@ def _rows(paths: list[str], found: Found, seconds: float) -> None:
         if time.monotonic() > until:
             break
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 for _ in file.iter_batches(batch_size=1 << 17):
                     if time.monotonic() > until + seconds:
                         return

@@ -90,7 +90,7 @@ def candles(declared: Dataset, paths: list[str], hull: Window) -> Iterator[Colum
 def _candles_of(declared: Dataset, hull: Window, path: str) -> Columns:
     words = ["source"]
     try:
-        with pq.ParquetFile(path, read_dictionary=words) as file:
+        with pq.ParquetFile(path, read_dictionary=words, page_checksum_verification=True) as file:
             names = [name for name in resample.read(declared) if name in file.schema_arrow.names]
             table = file.read(columns=names, use_threads=False)
     except pa.ArrowException as error:

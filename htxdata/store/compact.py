@@ -239,7 +239,7 @@ def _absorb(store: Store, partition: Partition, name: str, on_replace: OnReplace
     with Writer(store, partition, on_replace=on_replace, absorbed=name) as writer:
         try:
             with open(path, "rb") as file:
-                found = pq.ParquetFile(file)
+                found = pq.ParquetFile(file, page_checksum_verification=True)
                 _check(declared, found)
                 said = _said(file)
                 news = _news(store, partition, declared, said)
