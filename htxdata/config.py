@@ -49,9 +49,9 @@ BUDGETS: Mapping[str, float] = {
 }
 """Requests per second from this machine: to each host, and within a host by its `POOLS`."""
 
-POOLS: Mapping[str, Mapping[str, str]] = {"htx_swap_rest": {
-    "reference": "htx_swap_reference", "coin_reference": "htx_swap_coin_reference"
-}}
+POOLS: Mapping[str, Mapping[str, str]] = {
+    "htx_swap_rest": {"reference": "htx_swap_reference", "coin_reference": "htx_swap_coin_reference"}
+}
 """Of each host the pools (``Request.pool``) that its venue counts by a limit of their own, and their budgets. A request
 of a pool needs both budgets, so a lower one of the host bounds the pool as well."""
 

@@ -15,10 +15,17 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 
-from htxdata.errors import HtxdataError
+from htxdata.errors import CorruptPartition, HtxdataError
 
 _NO_FRAMES = frozenset({"backfill", "sync", "plan", "snapshot", "audit", "compact", "capture", "distil"})
 """Commands that never make a pandas frame."""
+
+
+MEND = (
+    "htxdata: all other partitions are as they were; move the folder of this one (cell=…) out of the lake: the next "
+    "backfill or sync of that time fetches it again, and htxdata distil --again brings back what was captured; "
+    "htxdata doctor names every file that is damaged"
+)
 
 
 class _NoFrames(MetaPathFinder):
@@ -74,6 +81,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return int(options.run(options))
     except HtxdataError as error:
         print(f"htxdata: {error}", file=sys.stderr)
+        if isinstance(error, CorruptPartition):
+            print(MEND, file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(

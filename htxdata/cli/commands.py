@@ -10,7 +10,7 @@ from typing import Any
 
 from htxdata import config
 from htxdata.cli import show
-from htxdata.errors import UsageError
+from htxdata.errors import CorruptPartition, UsageError
 from htxdata.timeline import iso
 
 
@@ -75,6 +75,8 @@ def _fill(settings: config.Settings, requests: list[Any]) -> int:
         if outcome.unknown_symbol and session.listings(venue_named(outcome.series.venue)) is None:
             series = outcome.series
             raise UsageError(f"--symbol {series.symbol!r}: {series.venue} answers {outcome.unknown_symbol}")
+    if report.damaged:
+        raise CorruptPartition(min(report.damaged))
     if not report.complete:
         spans = f"{len(report.missing)} span{'s are' if len(report.missing) > 1 else ' is'} missing"
         show.note(f"htxdata: incomplete: {spans}, the reasons stand above; run the same command again")
@@ -158,7 +160,11 @@ def _merge_plan(plans: list[Any]) -> list[list[str]]:
                 out.append([str(entry.series), *span, f"none: {verdict}", "0", "0", "0"])
         for source in ("archive", "rest"):
             jobs = entry.of(source)
-            totals = (sum(j.requests for j in jobs), sum(len(j.days) for j in jobs), sum(j.rows for j in jobs))
+            totals = (
+                sum(j.requests for j in jobs),
+                sum(len(j.days) for j in jobs),
+                sum(j.rows for j in jobs),
+            )
             for at, window in enumerate(merge(w for job in jobs for w in job.windows)):
                 counts = [show.thousands(total) for total in totals] if at == 0 else ["", "", ""]
                 out.append([str(entry.series), iso(window.start), iso(window.end), source, *counts])
@@ -203,9 +209,10 @@ def coverage(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     check_names(options)
+    broken: list[CorruptPartition] = []
     found = lake_coverage(
         config.local_lake(settings), dataset=options.dataset, venue=options.venue, symbol=options.symbol or None,
-        period=options.period or None,
+        period=options.period or None, on_broken=broken.append,
     )  # fmt: skip
     entries = []
     for series, spans in sorted(found.items(), key=lambda item: str(item[0])):
@@ -232,11 +239,14 @@ def coverage(options: argparse.Namespace) -> int:
         )
     if options.json:
         print(json.dumps(entries, indent=1, ensure_ascii=False))
-        return 0
-    if not entries:
+    elif entries:
+        print(coverage_table(entries))
+    elif not broken:
         show.note(f"nothing of that kind is in the lake {settings.lake!r}")
-        return 0
-    print(coverage_table(entries))
+    if broken:  # what it covers is in the file itself: only that one is left out
+        for error in broken[1:]:
+            show.note(f"htxdata: {error}")
+        raise broken[0]
     return 0
 
 

@@ -72,6 +72,9 @@ class Outcome:
     differences: int = 0
     """Values (or rows) of a day that the archive's two trees say differently; ``source_differences`` has them."""
 
+    damaged: str = ""
+    """The partition that cannot be read, in a sentence, where that was why."""
+
 
 @dataclass
 class _Fill:
@@ -128,7 +131,9 @@ class _Fill:
         # `missing`, not `unobtainable`: that an undocumented endpoint is gone today says nothing of the data, and what
         # is unobtainable is never asked for again. Where a depth is documented (`Endpoint.horizon`) or the venue
         # proves it itself (`doubt`), the verdict is the harder one.
-        otherwise = "the venue left it out" if reasons or self._served() else "only the archive has it, and not yet"
+        otherwise = (
+            "the venue left it out" if reasons or self._served() else "only the archive has it, and not yet"
+        )
         self._miss(todo, "; ".join(dict.fromkeys(reasons)) or otherwise)
 
     def _served(self) -> bool:

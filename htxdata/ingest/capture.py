@@ -395,8 +395,10 @@ class _Capture:
             if stream.down and not (bridged and stream.heard[0]):
                 heard = "at its end" if stream.heard[0] else "at all"
                 done.failed.append(f"{stream.topics} was not heard {heard}: {stream.down}")
-        done.failed += [f"{each} was refused, and there was no time for {next(iter(each.symbols))}"
-                        for each in self._hands.instead]
+        done.failed += [
+            f"{each} was refused, and there was no time for {next(iter(each.symbols))}"
+            for each in self._hands.instead
+        ]
         return done
 
 

@@ -15,14 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from htxdata.errors import CorruptPartition, HtxdataError, StoreError, UsageError
 from htxdata.ingest.doctor_terms import Check, Some, counted
 from htxdata.market import PERIODS
 from htxdata.schema import Dataset
-from htxdata.store import disk, findings, footer, layout
+from htxdata.store import disk, findings, footer, layout, rows
 
 WALK_S = 5.0
 ROWS_S = 2.0
@@ -56,7 +53,7 @@ def look(root: Path, *, walk_s: float = WALK_S, rows_s: float = ROWS_S) -> Found
     if not root.is_dir():
         return found
     until = time.monotonic() + walk_s
-    sound: list[str] = []
+    sound: list[tuple[Dataset, str]] = []
     for declared, folder in _partitions(str(root), found):
         if time.monotonic() > until:
             found.cut = True
@@ -182,7 +179,7 @@ def _entries(folder: str, found: Found) -> list[tuple[str, bool]]:
         return []
 
 
-def _partition(declared: Dataset, folder: str, found: Found, sound: list[str]) -> None:
+def _partition(declared: Dataset, folder: str, found: Found, sound: list[tuple[Dataset, str]]) -> None:
     try:
         names = set(os.listdir(folder))
         opened = disk.open_newest(folder)
@@ -201,7 +198,7 @@ def _partition(declared: Dataset, folder: str, found: Found, sound: list[str]) -
             except CorruptPartition as error:
                 found.broken.add(str(error))
             else:
-                sound.append(newest.path)
+                sound.append((declared, newest.path))
                 found.rows += rows
                 found.size += size
                 octets, count = found.grown.get(declared.name, (0, 0))
@@ -283,24 +280,22 @@ def _beside(root: Path, found: Found) -> None:
         found.broken.add(str(error))
 
 
-def _rows(paths: list[str], found: Found, seconds: float) -> None:
-    """Read whole files, as many as the time allows."""
+def _rows(sound: list[tuple[Dataset, str]], found: Found, seconds: float) -> None:
+    """Read whole files, as many as the time allows, with the sums of their pages."""
     until = time.monotonic() + seconds
-    for path in random.sample(paths, len(paths)):
+    for declared, path in random.sample(sound, len(sound)):
         if time.monotonic() > until:
             break
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                for _ in file.iter_batches(batch_size=1 << 17):
+            with open(path, "rb") as file:
+                for _ in rows.Reader(declared, file, path).tables():
                     if time.monotonic() > until + seconds:
                         return
             found.read += 1
         except FileNotFoundError:  # superseded meanwhile
             continue
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            found.broken.add(
-                f"{path} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}"
-            )
+        except (CorruptPartition, OSError) as error:
+            found.broken.add(str(error).splitlines()[0])
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Literal
 
 from htxdata.config import POOLS, Keep, Settings
-from htxdata.errors import ConfigError, UsageError
+from htxdata.errors import ConfigError, CorruptPartition, UsageError
 from htxdata.ingest.backfill import Missing, Outcome, fill
 from htxdata.ingest.deep import fill_deep
 from htxdata.ingest.distil_gaps import Gap, heal_gaps
@@ -73,6 +73,9 @@ class Report:
     unobtainable: list[tuple[Series, Missing]] = field(default_factory=list)
     healed: list[Gap] = field(default_factory=list)
     """Gaps of a capture whose rows have come by now."""
+
+    damaged: list[str] = field(default_factory=list)
+    """Partitions that cannot be read, a sentence each: what was asked of their series is missing, the rest was done."""
 
     seconds: float = 0.0
 
@@ -158,10 +161,16 @@ def make_plans(
         names = None if listed is None else list(listed)
         with _said_where(request):
             found = resolve(request.dataset, request.venue, request.symbols, request.periods, names)
-        if heal:
-            heal_lake(session.store, found)
         for series in found:
-            spans = stored_spans(session, series)
+            try:
+                if heal:
+                    heal_lake(session.store, [series])
+                spans = stored_spans(session, series)
+            except CorruptPartition as error:
+                if not ask:
+                    raise
+                session.damaged[series] = (window, error)  # the others are filled all the same
+                continue
             wanted[series, window] = _Wanted(series, venue, window, spans, (listed or {}).get(series.symbol))
     entries = list(wanted.values())
     births = _births(session, [entry for entry in entries if entry.begins_unknown(moment)]) if ask else {}
@@ -203,9 +212,13 @@ def stale_days(session: Session, series: Series, venue: Venue, window: Window, n
         for span in footer.spans:
             if (span.source, span.verdict) == ("rest", "present"):
                 part = Window(span.start, min(span.end, now - PUBLISHED_AFTER)).intersect(recent)
-                by_rest |= {day_at(at, venue) for at in (*range(part.start, part.end, DAY), part.end - 1) if part}
+                by_rest |= {
+                    day_at(at, venue) for at in (*range(part.start, part.end, DAY), part.end - 1) if part
+                }
     published = {
-        day for day in by_rest if held_by(archives, day) and day_window(day, venue).end + PUBLISHED_AFTER <= now
+        day
+        for day in by_rest
+        if held_by(archives, day) and day_window(day, venue).end + PUBLISHED_AFTER <= now
     }
     return sorted(day for day in {*checked, *published} if checked.get(day, 0) <= now - RECHECK_EVERY)
 
@@ -361,10 +374,26 @@ def do_job(job: Job, session: Session, skip: bool = False) -> Outcome:
         return Outcome(
             job.series, job.label, job.windows, missing=missing, unreachable=True, withheld=withheld
         )
+    try:
+        return _do_job(job, session)
+    except CorruptPartition as error:  # rows that cannot be read; its footer could
+        missing = tuple(Missing(window, str(error)) for window in job.windows)
+        withheld = missing if job.source == "archive" else ()
+        return Outcome(
+            job.series, job.label, job.windows, missing=missing, withheld=withheld, damaged=str(error)
+        )
+
+
+def _do_job(job: Job, session: Session) -> Outcome:
     venue = venue_named(job.series.venue)
     if job.source == "archive":
         return fill_deep(
-            job, venue=venue, store=session.store, shelf=session, tape=session.tape, stopped=session.stop.is_set
+            job,
+            venue=venue,
+            store=session.store,
+            shelf=session,
+            tape=session.tape,
+            stopped=session.stop.is_set,
         )
     get = partial(session.get, venue)
     return fill(job, venue=venue, store=session.store, get=get, tape=session.tape, proven=session.proven)
@@ -376,8 +405,17 @@ def account(plans: Sequence[SeriesPlan], outcomes: Sequence[Outcome], session: S
     What a capture had lost and is there by now is marked as healed.
     """
     report = Report(list(plans), list(outcomes))
+    report.damaged += [outcome.damaged for outcome in outcomes if outcome.damaged]
+    for series, (window, error) in session.damaged.items():
+        report.missing.append((series, Missing(window, str(error))))
+        report.damaged.append(str(error))
     for venue in sorted({plan.series.venue for plan in plans}):
-        report.healed += heal_gaps(session.store, venue)
+        try:
+            report.healed += heal_gaps(session.store, venue)
+        except (
+            CorruptPartition
+        ) as error:  # of a series that has nothing to do with what was asked for, perhaps
+            report.damaged.append(str(error))
     reasons: dict[Series, list[Missing]] = {}
     gone: dict[Series, list[Missing]] = {}
     open_yet: dict[Series, list[Window]] = {}

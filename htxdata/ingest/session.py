@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from htxdata.config import POOLS, Settings, local_lake, local_tape
 from htxdata.errors import (
     BadReply,
+    CorruptPartition,
     Refused,
     UnknownSymbol,
     Unreachable,
@@ -51,6 +52,8 @@ class Session:
         self.store = Store(local_lake(self.settings))
         self.tape = local_tape(self.settings)
         self.proven: dict[str, int] = {}
+        self.damaged: dict[Series, tuple[Window, CorruptPartition]] = {}
+        """Series left out because a file of theirs cannot be read, and what was asked of them."""
         self._clients: dict[str, Client] = {}
         self._listings: dict[str, tuple[Parsed, int] | None] = {}
         self._births: dict[tuple[str, str], int | None] = {}
@@ -80,7 +83,8 @@ class Session:
                 base = self.settings.host(venue.host)
                 name, budgets = base.partition("://")[2], self.settings.budgets
                 pools = {
-                    pool: Budget(f"{name} {pool}", budgets[key]) for pool, key in POOLS.get(venue.host, {}).items()
+                    pool: Budget(f"{name} {pool}", budgets[key])
+                    for pool, key in POOLS.get(venue.host, {}).items()
                 }
                 self._clients[venue.host] = Client(
                     base, Budget(name, budgets[venue.host]), venue.judge, limit_headers=venue.limit_headers,
@@ -137,7 +141,9 @@ class Session:
                 by_day = {day: e for e in entries if (day := archive.day_of(series, e.key)) is not None}
                 self._shelves[key] = by_day
             except Refused as error:
-                self.say(f"{venue.name}: the archive's list of {prefix} was refused ({error}); its names are derived")
+                self.say(
+                    f"{venue.name}: the archive's list of {prefix} was refused ({error}); its names are derived"
+                )
                 self._shelves[key] = None
         return self._shelves[key]
 

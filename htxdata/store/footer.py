@@ -31,6 +31,7 @@ KEY = b"htxdata"
 _VERSION = 1
 _DEFLATE_FROM = 400  # characters; below it base64 eats most of what zlib saves
 _TAIL = 16_384  # one read nearly always holds the footer: 13 columns and one row group take about 3 kB
+_BEGINNINGS = (b"\x15\x02", b"\x15\x04")  # Thrift: field 1, the version, 1 or 2
 _VERDICTS = {"present": "p", "empty": "e", "outage": "o", "unobtainable": "u"}
 _LETTERS = {letter: verdict for verdict, letter in _VERDICTS.items()}
 VERDICTS = tuple(_VERDICTS)
@@ -211,7 +212,10 @@ def _tail(file: IO[bytes]) -> bytes:
     if length + 8 > len(tail):
         file.seek(size - length - 8)
         tail = file.read()
-    return tail[-8 - length : -8]
+    metadata = tail[-8 - length : -8]
+    if metadata[:2] not in _BEGINNINGS:
+        raise ValueError("not a whole Parquet file (its metadata does not begin where it says)")
+    return metadata
 
 
 def _value(metadata: bytes) -> bytes:

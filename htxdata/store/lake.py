@@ -397,7 +397,7 @@ class Lake:
                 paths = [path for files in views.values() for path in files]
                 if _some_gone(paths) and attempt < _ATTEMPTS - 1:
                     continue
-                _raise_corrupt(paths)
+                _raise_corrupt(paths, error)
                 if isinstance(error, duckdb.PermissionException):
                     raise UsageError(self._outside(paths, error)) from error
                 raise UsageError(str(error)) from error
@@ -478,15 +478,20 @@ def _some_gone(paths: list[str]) -> bool:
     return any(not Path(path).exists() for path in paths)
 
 
-def _raise_corrupt(paths: list[str]) -> None:
+def _raise_corrupt(paths: list[str], said: Exception) -> None:
+    whole = not isinstance(said, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException))
     for path in paths:
         try:
             with open(path, "rb") as file:
                 footer.read(file, path)
+                if whole:  # what DuckDB found wrong may lie in Parquet's metadata, and not in ours
+                    import pyarrow.parquet as pq
+
+                    pq.ParquetFile(file)
         except FileNotFoundError:
             continue
-        except OSError as error:
-            raise CorruptPartition(f"{path} cannot be read: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # Arrow's errors are both
+            raise CorruptPartition(f"{path} cannot be read: {error}") from error
 
 
 def _raise_damaged(declared: Dataset, path: str, said: str) -> None:

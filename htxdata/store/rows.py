@@ -37,7 +37,11 @@ BATCH = 131_072
 """Rows that are held at once where a partition is read or merged piece by piece."""
 
 
-_UNREADABLE = (pa.ArrowException, OSError, ValueError)  # a name of a column that is no UTF-8 is a UnicodeDecodeError
+_UNREADABLE = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+)  # a name of a column that is no UTF-8 is a UnicodeDecodeError
 
 
 @dataclass(frozen=True)

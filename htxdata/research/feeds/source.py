@@ -19,9 +19,11 @@ from htxdata.market import PERIODS, Series, is_glob
 from htxdata.research import periods
 from htxdata.research.lake import Lake
 from htxdata.research.stored import KNOWN
+from htxdata.schema import dataset
 from htxdata.store import ledger
 from htxdata.store.footer import Span
 from htxdata.store.lake import Instant, instant_of
+from htxdata.store.layout import Selection
 from htxdata.timeline import Grid, Window, intersect, subtract
 from htxdata.venues import venue as venue_named
 
@@ -128,8 +130,9 @@ class Source:
     def symbols(self, patterns: Sequence[str], name: str = "klines") -> list[str]:
         """The stored symbols that names and globs mean, in order; ``UsageError`` for one that means none."""
         fold = venue_named(self.venue).fold
-        found = ledger.lake_coverage(self.lake.root, dataset=name, venue=[self.venue])
-        there = sorted({series.symbol for series in found})
+        # By their files: a damaged one of another symbol is no matter of this one.
+        held = ledger.files(self.lake.root, dataset(name), Selection([self.venue]))
+        there = sorted({series.symbol for series, _ in held})
         out: list[str] = []
         for pattern in patterns:
             meant = [each for each in there if fnmatchcase(each, fold(pattern))] if is_glob(pattern) else [
