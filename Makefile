@@ -68,6 +68,12 @@ slow: venv  ## the tests marked slow
 chaos: venv  ## kill it at every instant, fill the disk, break the exchange
 	@$(BIN)/python -m pytest -m "not live" tests/chaos $(ARGS)
 
+COUNT ?= 1000
+
+.PHONY: fuzz
+fuzz: venv  ## spoil everything that is read, COUNT times each (make fuzz COUNT=100000)
+	@HTXDATA_FUZZ=$(COUNT) $(BIN)/python -m pytest -m slow -s tests/hostile/test_fuzz.py $(ARGS)
+
 .PHONY: browser
 browser: venv  ## the report in a headless Chromium (skipped where there is none)
 	@$(BIN)/python -m pytest -m slow tests/browser -rs $(ARGS)

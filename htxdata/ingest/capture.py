@@ -205,7 +205,7 @@ def capture(
     """
     topics, sizes = topics_of(wanted, session)
     venue = venue_named(wanted.venue)
-    feeds = list(dict.fromkeys(t.feed for t in topics))
+    feeds = list({t.feed.name: t.feed for t in topics}.values())  # a feed with periods cannot be hashed
     base = session.settings.host(feeds[0].host)
     with Writer() as writer:
         hands = Hands(venue, base, session.tape, writer, sizes, rotate, session.say)

@@ -134,9 +134,33 @@ def unpack(text: str | bytes) -> Footer:
                      content["fetched0"] + fetched, rows)
             )  # fmt: skip
         files = _unpack_files(content["files"]) if "files" in content else ()
-        return Footer(tuple(spans), content["unfit"], files)
-    except (KeyError, TypeError, IndexError, AttributeError, zlib.error) as error:
+        found = Footer(tuple(spans), content["unfit"], files)
+        if not _is_sound(found):
+            raise ValueError("not a footer of ours: a number or a text in it is none")
+        return found
+    except (KeyError, TypeError, IndexError, AttributeError, RecursionError, zlib.error) as error:
         raise ValueError(f"not a footer of ours: {error!r}") from error
+
+
+def _is_sound(found: Footer) -> bool:
+    """Whole numbers and texts, and spans in their order: what a flipped bit makes of a footer is often still JSON."""
+    numbers = [found.unfit]
+    texts = []
+    at = -(2**63)
+    for span in found.spans:
+        if type(span.start) is not int or type(span.end) is not int or not at <= span.start < span.end:
+            return False
+        at = span.end
+        numbers += (span.fetched_at, span.rows)
+        texts.append(span.source)
+    for file in found.files:
+        numbers += (file.modified_at, file.checked_at)
+        texts += (file.key, file.etag, file.sha256)
+    return (
+        at < 2**63
+        and all(type(number) is int and 0 <= number < 2**63 for number in numbers)
+        and all(type(text) is str for text in texts)
+    )
 
 
 _HEX = re.compile("(?:[0-9a-f]{2})+")

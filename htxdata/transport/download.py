@@ -30,6 +30,9 @@ from htxdata.venues.terms import Bucket, Listed
 LIMITS = Limits(silence_s=30.0, total_s=300.0)
 """One attempt. A slow one is continued by the next: it only counts as a failure below one megabyte in five minutes."""
 
+MOST_LISTED = 200_000
+"""Objects under one prefix: a file and its checksum for every day since 2017 are seven thousand."""
+
 ANEW = 3
 """How often a file and its checksum are fetched anew where they differ: the venue may be replacing them."""
 
@@ -121,6 +124,10 @@ class Downloads:
             page, continuation = self._bucket.listed(reply.body)
             before = len(found)
             found.update((entry.key, entry) for entry in page)
+            if len(found) > MOST_LISTED:
+                raise WalkStuck(
+                    f"{self._client.host}: the list of {prefix} has no end: over {MOST_LISTED:,} objects"
+                )
             if continuation is None:
                 return list(found.values())
             if continuation in told or len(found) == before:

@@ -8,7 +8,7 @@ dictionaries with every digit kept, which either finds it good or names what is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, DecimalException
 from typing import Any
@@ -75,8 +75,14 @@ def unpacked(frames: Sequence[bytes]) -> list[bytes] | None:
     if max(map(len, frames), default=0) >= _SHORT:
         return None
     unpack, sum_of = isal_zlib.decompress, isal_zlib.crc32
+    messages: list[bytes] = []
+    made = 0
     try:
-        messages = [unpack(frame, 31) for frame in frames]
+        for some in _few_enough(frames):
+            messages += [unpack(frame, 31) for frame in some]
+            made += sum(map(len, messages[-len(some) :]))
+            if made > _TOGETHER:
+                return None
     except _GZIP_ERRORS:
         return None
     ends = np.frombuffer(b"".join([frame[-8:] for frame in frames]), "<u4")
@@ -86,6 +92,25 @@ def unpacked(frames: Sequence[bytes]) -> list[bytes] | None:
     # (what unpacks has a gzip's head and end, and so eight bytes and more)
     return messages if (sums == ends[::2]).all() and (lengths == ends[1::2]).all() else None
 
+
+def _few_enough(frames: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """The frames, as many at once as cannot become more than a quarter of a gigabyte, whatever they are: a venue that
+    sends a block of bombs must not fill the memory. Of honest ones that is some hundred."""
+    if sum(map(len, frames)) < _PACKED:
+        yield frames
+        return
+    first = size = 0
+    for at, frame in enumerate(frames):
+        size += len(frame)
+        if size > _PACKED:
+            yield frames[first : at + 1]
+            first, size = at + 1, 0
+    if first < len(frames):
+        yield frames[first:]
+
+
+_PACKED = 256 << 10
+_TOGETHER = 256 << 20  # of messages; a block of 16 MB of honest frames comes to half of it
 
 _SHORT = MOST // 1032
 _GZIP_ERRORS: Any = IsalError

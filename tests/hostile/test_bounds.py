@@ -1,0 +1,37 @@
+"""Whatever a venue sends, and however much of it: a refusal in a sentence, and memory that does not grow with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostile.attacks import ATTACKS
+
+MOST_MB = 350
+"""What one body may be (64 MB), as it comes and unpacked, some copies of it; of frames, a quarter of a gigabyte."""
+
+SOME = ("endless chunks", "frames that inflate and lie")
+ALLOWED = {"frames that inflate": ""}
+"""Honest zeros: each frame is a message of its own, and is handed on alone."""
+
+
+def few() -> list[Any]:
+    return [name if name in SOME else pytest.param(name, marks=pytest.mark.wide) for name in ATTACKS]
+
+
+@pytest.mark.parametrize("name", few())
+def test_an_attack_is_refused_in_bounded_memory(tmp_path: Path, name: str) -> None:
+    """In a process of its own: one of our errors, and the peak of its memory."""
+    words = [sys.executable, "-m", "tests.hostile.attacks", name, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = json.loads(done.stdout)
+    if name not in ALLOWED:
+        assert said["error"] in ("Refused", "Unreachable", "BadReply", "WalkStuck"), said
+        assert len(said["text"]) > 20
+    assert said["mb"] < MOST_MB, said
