@@ -124,7 +124,7 @@ def load(path: str | Path | None = None, environ: Mapping[str, str] | None = Non
         origin = str(file)
         try:
             table = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigError(f"{file} is not valid TOML: {error}") from None
         except OSError as error:
             raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
@@ -160,7 +160,7 @@ def _from_environment(table: dict[str, Any], env: Mapping[str, str], origin: str
         elif keys[0] == "keep":
             try:
                 table["keep"] = tomllib.loads(f"keep = {value}")["keep"]
-            except tomllib.TOMLDecodeError as error:
+            except (tomllib.TOMLDecodeError, RecursionError) as error:
                 raise ConfigError(f"environment variable {name} is no TOML list of tables: {error}") from None
         else:
             table[keys[0]] = value

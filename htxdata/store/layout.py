@@ -32,7 +32,10 @@ _LONGEST = 240  # bytes of a folder's name; file systems end at 255
 
 def encode(text: str) -> str:
     """A text as part of a folder's name."""
-    raw = text.encode()
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8
+        raise UsageError(f"{text[:40]!r} is no text") from None
     name = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
     if name.startswith("_"):
         name = "%5F" + name[1:]

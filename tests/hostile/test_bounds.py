@@ -15,6 +15,7 @@ from tests.hostile.attacks import ATTACKS
 MOST_MB = 350
 """What one body may be (64 MB), as it comes and unpacked, some copies of it; of frames, a quarter of a gigabyte."""
 
+ROOT = Path(__file__).parents[2]
 SOME = ("endless chunks", "frames that inflate and lie")
 ALLOWED = {"frames that inflate": ""}
 """Honest zeros: each frame is a message of its own, and is handed on alone."""
@@ -28,7 +29,7 @@ def few() -> list[Any]:
 def test_an_attack_is_refused_in_bounded_memory(tmp_path: Path, name: str) -> None:
     """In a process of its own: one of our errors, and the peak of its memory."""
     words = [sys.executable, "-m", "tests.hostile.attacks", name, str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
     said = json.loads(done.stdout)
     if name not in ALLOWED:

@@ -198,7 +198,7 @@ def opened(body: bytes) -> Message | None:
         raise BadReply(f"no JSON: {error}") from error
     if not isinstance(message, dict):
         raise BadReply(f"a {type(message).__name__}, not an object")
-    if any(name in message for name in _TALK) or message.get("op") in _OPERATIONS:
+    if any(name in message for name in _TALK) or str(message.get("op")) in _OPERATIONS:
         return None
     if message.get("status") == "error":
         return None
