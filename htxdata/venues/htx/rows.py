@@ -125,9 +125,11 @@ def fast_rows(
         if wanted is None or name in wanted:
             column: Any = np.ascontiguousarray(values[at :: len(names)])
             if name in integers:
-                whole = column.astype(np.int64)
                 # Beyond 2**53 a double may have lost a digit already.
-                if not ((whole == column) & (np.abs(column) < 2**53)).all():
+                if not (np.abs(column) < 2**53).all():
+                    return None
+                whole = column.astype(np.int64)
+                if not (whole == column).all():
                     return None
                 column = whole
             columns[name] = pa.array(column)
