@@ -170,9 +170,7 @@ def _listen(file: Path) -> None:
     _say(4, f"`htxdata capture` listens for {LISTEN_S:.0f} seconds")
     with Session(config.load(file), say=show.note) as session:
         done = capture(Wanted(*HEAR), session, threading.Event(), seconds=LISTEN_S)
-    show.note(
-        f"   {show.thousands(done.frames)} frames, {show.thousands(done.rows)} rows, {len(done.gaps)} gaps"
-    )
+    show.note(f"   {show.thousands(done.frames)} frames, {show.thousands(done.rows)} rows, {len(done.gaps)} gaps")
 
 
 @contextlib.contextmanager

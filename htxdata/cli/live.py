@@ -42,9 +42,7 @@ def capture(options: argparse.Namespace) -> int:
     if rotate < 10:
         raise UsageError(f"--rotate {options.rotate!r}: a connection lasts 10s at least")
     settings = settings_of(options)
-    wanted = Wanted(
-        options.venue, tuple(options.feed), tuple(options.symbol), tuple(options.period), options.levels
-    )
+    wanted = Wanted(options.venue, tuple(options.feed), tuple(options.symbol), tuple(options.period), options.levels)
     with Session(settings, say=show.note) as session, until_told(session.stop) as told, _status() as tell:
         done = run(wanted, session, told.stop, seconds=seconds, rotate=rotate, on_status=tell)
     _tell(done)

@@ -164,14 +164,9 @@ def parser() -> argparse.ArgumentParser:
         help="of the feeds klines and index; 1min where left out; once per value",
     )  # fmt: skip
     capture.add_argument(
-        "--levels",
-        type=int,
-        metavar="N",
-        help="of books, on each side: 5 20 150 400 on spot, 20 150 on contracts",
+        "--levels", type=int, metavar="N", help="of books, on each side: 5 20 150 400 on spot, 20 150 on contracts"
     )
-    capture.add_argument(
-        "--for", dest="lasting", metavar="T", help="30s, 10m, 1h30m, 2d; until stopped where left out"
-    )
+    capture.add_argument("--for", dest="lasting", metavar="T", help="30s, 10m, 1h30m, 2d; until stopped where left out")
     capture.add_argument(
         "--rotate", default="1h", metavar="T", help="how long one connection and its tape last (%(default)s)"
     )
@@ -246,10 +241,7 @@ def parser() -> argparse.ArgumentParser:
     _chosen(report)
     _range(report, required=False, end="first instant not wanted; no bound where left out")
     report.add_argument(
-        "--output",
-        default="htxdata-report.html",
-        metavar="F.html",
-        help="the file that is written (%(default)s)",
+        "--output", default="htxdata-report.html", metavar="F.html", help="the file that is written (%(default)s)"
     )
 
     export = _command(
@@ -274,17 +266,13 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     _range(export, required=False, end="first instant not wanted; the end of what is stored where left out")
     export.add_argument("--output", required=True, metavar="DIR", help="the folder to write to")
-    export.add_argument(
-        "--trades", action="store_true", help="trades as well: nautilus_trader, freqtrade, lean"
-    )
+    export.add_argument("--trades", action="store_true", help="trades as well: nautilus_trader, freqtrade, lean")
     export.add_argument("--no-funding", action="store_true", help="leave fundings out")
     export.add_argument(
         "--latency", metavar="T",
         help="hftbacktest: how late rows are assumed to be heard that were not captured live, such as 50ms",
     )  # fmt: skip
-    export.add_argument(
-        "--allow-holes", action="store_true", help="exit code 0 also where the range has holes"
-    )
+    export.add_argument("--allow-holes", action="store_true", help="exit code 0 also where the range has holes")
 
     query = _command(
         commands, "query", "commands:query", "SQL on the views of the lake; read-only",

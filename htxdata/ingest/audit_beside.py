@@ -141,7 +141,9 @@ class Beside:
         doubts, self._doubts = self._doubts, []
         if not doubts or self.trades is None:
             return
-        edges = [Edge(Window(found.at, self.grid.next(found.at)), found.column == "open") for found in doubts]
+        edges = [
+            Edge(Window(found.at, self.grid.next(found.at)), found.column == "open") for found in doubts
+        ]
         look(self.store, self.trades, edges)
         for found, edge in zip(doubts, edges, strict=True):
             if found.theirs is None or not edge.may_be(found.theirs):

@@ -276,14 +276,10 @@ class Stream:
         if other is not None and (moved := refused.keys() & symbols.keys()):
             # For good: were they given later, two books of different depth would be one.
             self.topics = Topics(feed, {topic: symbols[topic] for topic in symbols if topic not in moved})
-            heard = Topics(
-                other, {other.topic(symbols[topic], None): symbols[topic] for topic in sorted(moved)}
-            )
+            heard = Topics(other, {other.topic(symbols[topic], None): symbols[topic] for topic in sorted(moved)})
             hands.instead.append(heard)
             for topic, instead in zip(sorted(moved), heard.symbols, strict=True):
-                hands.say(
-                    f"{hands.venue.name}: {topic} is refused: {refused[topic]}; {instead} is heard instead"
-                )
+                hands.say(f"{hands.venue.name}: {topic} is refused: {refused[topic]}; {instead} is heard instead")
             return
         for topic, why in refused.items():
             if other is None and topic not in hands.refused:

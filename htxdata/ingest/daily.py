@@ -92,9 +92,7 @@ class DailyCandles:
                 listing = self.shelf.listed(self.venue, archive, probe, held)
                 if listing is not None and day not in listing:
                     continue
-                fetched = self.shelf.fetch(
-                    self.venue, archive.key(probe, day), listing[day] if listing else None
-                )
+                fetched = self.shelf.fetch(self.venue, archive.key(probe, day), listing[day] if listing else None)
                 self.requests += 2  # the file and its checksum
                 try:
                     return self._said(archive, probe, fetched, day)

@@ -115,9 +115,7 @@ class _Deep:
         for partition in partitions(self.series, span):
             footer = self.store.footer(partition) or Footer()
             self.stored[partition.label] = {file.key: file for file in footer.files}
-            self.held.extend(
-                Window(span.start, span.end) for span in footer.spans if span.source == "archive"
-            )
+            self.held.extend(Window(span.start, span.end) for span in footer.spans if span.source == "archive")
             rest = (span for span in footer.spans if (span.source, span.verdict) == ("rest", "present"))
             self.by_rest.extend(Window(span.start, span.end) for span in rest)
         with ThreadPoolExecutor(max_workers=AHEAD, thread_name_prefix="htxdata-fetch") as pool:
@@ -257,9 +255,7 @@ class _Deep:
             and (self.dataset.rereads or key not in self.stored[partition.label])
         }
 
-    def _write(
-        self, read: Callable[[], Tables], targets: Mapping[Partition, Sequence[Window]], day: str
-    ) -> None:
+    def _write(self, read: Callable[[], Tables], targets: Mapping[Partition, Sequence[Window]], day: str) -> None:
         column = self.dataset.time_column
         for partition, parts in targets.items():
             self._sink(partition).begin(day, partial(_part, read, parts, column))
@@ -361,13 +357,9 @@ class _Deep:
                 self.shelf.release(self.venue, beside)
             return
 
-    def _compared(
-        self, ours: tuple[Archive, Fetched], theirs: tuple[Archive, Fetched], window: Window
-    ) -> int:
+    def _compared(self, ours: tuple[Archive, Fetched], theirs: tuple[Archive, Fetched], window: Window) -> int:
         """How many values (or rows) of the day two trees say differently."""
-        streams = [
-            in_order(self._read(archive, file, window), self.dataset) for archive, file in (ours, theirs)
-        ]
+        streams = [in_order(self._read(archive, file, window), self.dataset) for archive, file in (ours, theirs)]
         return self._different((ours[0].tree, theirs[0].tree), *streams)
 
     def _beside_rest(self, archive: Archive, fetched: Fetched, file: SourceFile, window: Window) -> None:
@@ -387,9 +379,7 @@ class _Deep:
         for cell in cells:
             self._sink(cell).ask(None, file)
 
-    def _different(
-        self, sources: tuple[str, str], ours: Iterator[pa.Table], theirs: Iterator[pa.Table]
-    ) -> int:
+    def _different(self, sources: tuple[str, str], ours: Iterator[pa.Table], theirs: Iterator[pa.Table]) -> int:
         """How many values (or rows) differ, up to ``_MOST_DIFFERENCES``, and a slice more."""
         count = 0
         nothing = arrow_schema(self.dataset).empty_table()
@@ -466,13 +456,7 @@ def _part(read: Callable[[], Tables], windows: Sequence[Window], column: str) ->
 
 
 def fill_deep(
-    job: Job,
-    *,
-    venue: Venue,
-    store: Store,
-    shelf: Shelf,
-    tape: Path,
-    stopped: Callable[[], bool] = lambda: False,
+    job: Job, *, venue: Venue, store: Store, shelf: Shelf, tape: Path, stopped: Callable[[], bool] = lambda: False
 ) -> Outcome:
     """Do one job of the archive: every day of it is committed with a verdict, or in ``missing`` with a reason.
 

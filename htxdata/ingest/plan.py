@@ -185,9 +185,7 @@ def plan_series(
         return SeriesPlan(series, final, tuple(jobs))
     if wanted and endpoints:
         more, wanted = _beyond_horizon(wanted, endpoints, now, listing, grid)
-        known += [
-            Known(tuple(left), m.verdict, m.why) for m in more if (left := subtract(m.windows, withheld))
-        ]
+        known += [Known(tuple(left), m.verdict, m.why) for m in more if (left := subtract(m.windows, withheld))]
     if endpoints and endpoints[0].walk == "latest":
         wanted = _across_instants(wanted)
     horizon = now - endpoints[0].horizon if endpoints and endpoints[0].horizon else None
@@ -218,15 +216,15 @@ def _across_instants(wanted: Sequence[Window]) -> list[Window]:
     return out
 
 
-def _before_birth(wanted: list[Window], born: int, grid: Grid | None) -> tuple[list[Known], list[Window]]:
+def _before_birth(
+    wanted: list[Window], born: int, grid: Grid | None
+) -> tuple[list[Known], list[Window]]:
     """Take out of ``wanted`` what lies before the first candle: it needs no asking."""
     born = grid.floor(born) if grid else born  # the week that a month opens in began before it
     before = intersect(wanted, [Window(wanted[0].start, max(born, wanted[0].start))])
     if not before:
         return [], wanted
-    return [Known(tuple(before), "empty", f"the venue's first candle opens {iso(born)}")], subtract(
-        wanted, before
-    )
+    return [Known(tuple(before), "empty", f"the venue's first candle opens {iso(born)}")], subtract(wanted, before)
 
 
 def _beyond_horizon(
@@ -298,11 +296,7 @@ def _archive_jobs(
     runs: list[list[str]] = []
     for day in days:
         window = day_window(day, venue)
-        if (
-            runs
-            and len(runs[-1]) < LONGEST_RUN[grain]
-            and day_window(runs[-1][-1], venue).end == window.start
-        ):
+        if runs and len(runs[-1]) < LONGEST_RUN[grain] and day_window(runs[-1][-1], venue).end == window.start:
             runs[-1].append(day)
         else:
             runs.append([day])
@@ -323,11 +317,7 @@ def _archive_jobs(
 _ROWS_A_DAY = {
     "trades": 20_000, "funding_rates": 3, "book_changes": 5_000_000, "open_interest": 24, "liquidations": 100,
 }  # fmt: skip
-_ZIPPED_ROW = {
-    "trades": 18,
-    "klines": 30,
-    "book_changes": 15,
-}  # bytes: the sandbox's files, the examples in htx-api 9
+_ZIPPED_ROW = {"trades": 18, "klines": 30, "book_changes": 15}  # bytes: the sandbox's files, the examples in htx-api 9
 _BARE_ZIP = 250  # bytes of a zip around nothing, and of its checksum
 
 
@@ -338,9 +328,7 @@ def estimate(windows: Iterable[Window], endpoint: Endpoint, grid: Grid | None) -
         if endpoint.walk == "tail":  # so many rows at most, and no more than one request
             requests, rows = requests + 1, rows + endpoint.rows
             continue
-        expected = (
-            grid.count(window) if grid else math.ceil(window.length / DAY * _ROWS_A_DAY[endpoint.dataset])
-        )
+        expected = grid.count(window) if grid else math.ceil(window.length / DAY * _ROWS_A_DAY[endpoint.dataset])
         rows += expected
         if endpoint.walk == "latest":
             requests += 1

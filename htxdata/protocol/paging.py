@@ -363,9 +363,7 @@ class PageWalk:
                         raise _no_advance(ask, page, f"page {number} is no older than the page before")
                     slack -= page.count
                 else:
-                    slack = max(
-                        slack, total is None
-                    )  # without a total, growth shows in a page that is no older
+                    slack = max(slack, total is None)  # without a total, growth shows in a page that is no older
                 furthest, heard = number, heard + page.count
             if page.count:
                 oldest = page.first if oldest is None else min(oldest, page.first)

@@ -177,10 +177,7 @@ def file_of(key: str) -> File | None:
     if series is None or not name.startswith(series.stem):
         return None
     text, dot, ending = name[len(series.stem) :].partition(".")
-    if (
-        ending not in (series.ending, "CHECKSUM" if series.tree == LEGACY else f"{series.ending}.CHECKSUM")
-        or not dot
-    ):
+    if ending not in (series.ending, "CHECKSUM" if series.tree == LEGACY else f"{series.ending}.CHECKSUM") or not dot:
         return None
     try:
         day = day_of(text)

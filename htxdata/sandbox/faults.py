@@ -148,14 +148,7 @@ class Faults:
             self.fired.append(fact)
 
     def decide(
-        self,
-        host: str,
-        path: str,
-        symbol: str,
-        elapsed: float,
-        *,
-        topic: str | None = None,
-        counted: bool = False,
+        self, host: str, path: str, symbol: str, elapsed: float, *, topic: str | None = None, counted: bool = False
     ) -> list[Fired]:
         """The rules that fire on this request, or on this frame of a topic, in order. `elapsed` is seconds of run time.
 

@@ -217,9 +217,7 @@ class Table(dict[str, Instrument]):
 
     def listed(self, crowd: int) -> list[Instrument]:
         """Those with a story, and so many of the crowd."""
-        names = (
-            f"c{number:03}usdt" if self._venue == SPOT else f"C{number:03}-USDT" for number in range(crowd)
-        )
+        names = (f"c{number:03}usdt" if self._venue == SPOT else f"C{number:03}-USDT" for number in range(crowd))
         return [*self.values(), *(self[name] for name in names)]
 
 

@@ -91,7 +91,9 @@ class Sandbox:
         self._began: float | None = None
         self._sockets: list[Socket] = []
         self._commands: list[Command] | None = [] if log_requests else None
-        self._manners = Manners(limits is not False, ping_seconds, most_topics, funding_seconds, replay_speed)
+        self._manners = Manners(
+            limits is not False, ping_seconds, most_topics, funding_seconds, replay_speed
+        )
         self._log: list[Record] | None = [] if log_requests else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

@@ -149,10 +149,7 @@ _ALL = (
         "never assume a grid of 8 hours",
     ),
     Column(
-        "funding_rate",
-        "f",
-        "the rate that was settled, or would be; longs pay shorts where positive",
-        "fraction of 1",
+        "funding_rate", "f", "the rate that was settled, or would be; longs pay shorts where positive", "fraction of 1"
     ),
     Column(
         "realized_rate",
@@ -244,9 +241,7 @@ _ALL = (
     Column("delisted_at", "ts", "when we first saw it gone", "UTC", "HTX publishes no delisting time"),
     Column("delivery_at", "ts", "when a dated contract is delivered", "UTC"),
     Column("row_time", "ts", "time of the row that two readings differ on", "UTC"),
-    Column(
-        "row_key", "s", "key of that row as text: of a trade its number, of a candle its period and opening"
-    ),
+    Column("row_key", "s", "key of that row as text: of a trade its number, of a candle its period and opening"),
     Column("column_name", "s", "the column that they differ in; `(row)` where one side has no such row"),
     Column("kept", "f", "the number that is stored"),
     Column("dropped", "f", "the number that is not"),

@@ -134,12 +134,8 @@ DATASETS: tuple[Dataset, ...] = (
         grains=_CANDLE_GRAINS,
     ),
     _bare_candles("mark_klines", "Candles of the mark price, by which positions are valued and liquidated."),
-    _bare_candles(
-        "index_klines", "Candles of the index price: the weighted spot price of several exchanges."
-    ),
-    _bare_candles(
-        "premium_klines", "Candles of the premium index: how far the contract trades from its index."
-    ),
+    _bare_candles("index_klines", "Candles of the index price: the weighted spot price of several exchanges."),
+    _bare_candles("premium_klines", "Candles of the premium index: how far the contract trades from its index."),
     _bare_candles("estimated_rate_klines", "Candles of the funding rate as the venue estimated it."),
     Dataset(
         "trades",
@@ -191,11 +187,8 @@ DATASETS: tuple[Dataset, ...] = (
         key=("time",),
         time_column="time",
         nullable=frozenset({"volume", "value"}),
-        grains={
-            "": "month"
-        },  # polled every quarter of an hour, a year of it would make each commit cost 200 ms
-        settles_after=HOUR
-        + MINUTE,  # the newest point of its history moves until the hour is over (htx-api 4.8 [C])
+        grains={"": "month"},  # polled every quarter of an hour, a year of it would make each commit cost 200 ms
+        settles_after=HOUR + MINUTE,  # the newest point of its history moves until the hour is over (htx-api 4.8 [C])
     ),
     Dataset(
         "liquidations",

@@ -38,9 +38,7 @@ PART = "part.parquet"
 _LOCK = ".lock"
 _TMP = ".tmp"
 _GENERATION = re.compile(r"\.g(\d{9,})\.pq")
-_ABSORBED = re.compile(
-    r"\.absorbed-(\d{9,})-(.+)\.away", re.DOTALL
-)  # some globs of *.parquet match hidden files
+_ABSORBED = re.compile(r"\.absorbed-(\d{9,})-(.+)\.away", re.DOTALL)  # some globs of *.parquet match hidden files
 GRACE = 15 * 60.0  # seconds that a superseded generation stays for readers that have it open or are about to
 
 step: Callable[[str], None] = lambda name: None  # noqa: E731 - tests crash a commit between its steps through this

@@ -287,15 +287,15 @@ def judged(
 ) -> Footer:
     """What the partition says about itself after a commit; ``times`` are those of all its rows, ascending."""
     recheck = declared.recheck(partition.period)
-    spans = coverage.judge(declared.density, grid, partition.window, before.spans, asked, times, recheck)
+    spans = coverage.judge(
+        declared.density, grid, partition.window, before.spans, asked, times, recheck
+    )
     known = before.files if not files else footer.remembered(before.files, files)
     return Footer(tuple(spans), before.unfit + heard, known)
 
 
 def hand_over(lost: pa.Table, won: pa.Table | None, on_replace: OnReplace) -> None:
-    if (
-        on_replace is not None and won is not None
-    ):  # versions that are rows of the table themselves have no winners
+    if on_replace is not None and won is not None:  # versions that are rows of the table themselves have no winners
         on_replace(lost, won)
 
 

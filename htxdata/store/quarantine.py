@@ -25,10 +25,7 @@ def set_aside(
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{name}.body"
         if not target.exists():
-            for path, content in (
-                (folder / f"{name}.json", json.dumps(said, indent=1).encode()),
-                (target, body),
-            ):
+            for path, content in ((folder / f"{name}.json", json.dumps(said, indent=1).encode()), (target, body)):
                 aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
                 aside.write_bytes(content)
                 os.replace(aside, path)

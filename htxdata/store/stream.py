@@ -235,9 +235,7 @@ class _Commit:
     def _judged(self, before: Footer, times: Any, heard: int) -> Footer:
         return judged(self.dataset, self.partition, self.grid, before, self.asked, times, heard, self.files)
 
-    def _publish(
-        self, file: Aside, newest: disk.Generation | None, after: Footer, changed: bool = True
-    ) -> None:
+    def _publish(self, file: Aside, newest: disk.Generation | None, after: Footer, changed: bool = True) -> None:
         if changed:
             absorbed = [self.absorbed] if self.absorbed else []
             file.publish(self.folder, newest, after, self.dataset, absorbed)
@@ -318,7 +316,9 @@ class _Commit:
 class _Stage:
     """The incoming rows, settled among themselves: a draft, and what is known of it."""
 
-    def __init__(self, declared: Dataset, store: Store, partition: Partition, *, proof: bool = False) -> None:
+    def __init__(
+        self, declared: Dataset, store: Store, partition: Partition, *, proof: bool = False
+    ) -> None:
         self.repeated = False
         self.lost = _Lost(None)
         self.unfit = Unfit()

@@ -254,29 +254,16 @@ def test_snapshot_goes_on_where_one_venue_gives_no_list(capsys: Captured, tmp_pa
     said = capsys.readouterr()
     assert (said.out, "instruments of htx-spot" in said.err, "htx-linear: " in said.err) == ("", True, True)
     symbols = (tmp_path / "lake/instruments").glob("venue=*/symbol=*")
-    assert {path.parent.name for path in symbols} == {
-        "venue=htx-linear",
-        "venue=htx-inverse",
-        "venue=htx-futures",
-    }
+    assert {path.parent.name for path in symbols} == {"venue=htx-linear", "venue=htx-inverse", "venue=htx-futures"}
 
 
 def test_snapshot_of_open_interest(config: Path, capsys: Captured) -> None:
     """One row for each contract that the glob means and that trades; nothing on stdout, exit code 0."""
     assert main(["snapshot", "open_interest", "--venue", "htx-linear", "--symbol", "ETH-*"]) == 0
     said = capsys.readouterr()
-    assert (said.out, "open_interest of 1 of 1 instruments" in said.err, "1 new rows" in said.err) == (
-        "",
-        True,
-        True,
-    )
+    assert (said.out, "open_interest of 1 of 1 instruments" in said.err, "1 new rows" in said.err) == ("", True, True)
     (row,) = zip(*stored("lake", Series("open_interest", "htx-linear", "ETH-USDT")).values(), strict=True)
-    assert (
-        main(
-            ["query", "select symbol, contracts, volume, value, source from open_interest", "--format", "csv"]
-        )
-        == 0
-    )
+    assert main(["query", "select symbol, contracts, volume, value, source from open_interest", "--format", "csv"]) == 0
     (found,) = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     values = tuple(float(found[name]) for name in ("contracts", "volume", "value"))
     assert (found["symbol"], values, found["source"]) == ("ETH-USDT", row[1:4], "rest")
@@ -292,9 +279,7 @@ def test_snapshot_says_what_gave_no_answer(capsys: Captured, tmp_path: Path) -> 
     said = capsys.readouterr()
     assert (said.out, "open_interest of 1 of 2 instruments" in said.err) == ("", True)
     assert "missing: open_interest htx-linear ETH-USDT: /v5/market/open_interest: row 0" in said.err
-    assert {path.name for path in (tmp_path / "lake/open_interest/venue=htx-linear").iterdir()} == {
-        "symbol=BTC-USDT"
-    }
+    assert {path.name for path in (tmp_path / "lake/open_interest/venue=htx-linear").iterdir()} == {"symbol=BTC-USDT"}
 
 
 def test_coverage_shows_every_series_with_its_holes(filled: Path, capsys: Captured) -> None:

@@ -96,9 +96,7 @@ def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, *, contract
                 received.append(received_at)
             elif not is_talk(body):
                 raise _Doubt
-        topics, at, whole, sequence, previous, bids, asks, asked = (
-            zip(*heard, strict=True) if heard else ((),) * 8
-        )
+        topics, at, whole, sequence, previous, bids, asks, asked = zip(*heard, strict=True) if heard else ((),) * 8
         for topic in dict.fromkeys(topics):
             places.setdefault(topic, len(places))
         texts: list[Any] = [b""] * (2 * len(heard))
@@ -114,9 +112,7 @@ def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, *, contract
         told["whole"], told["asked"] = np.array(whole, bool), np.array(asked, bool)
         told["which"] = np.array([places[topic] for topic in topics], np.int64)
         price, size, counts = levels
-        if len(at) and (
-            told["at"].min() < FIRST_MS or told["at"].max() >= LAST_MS or told["sequence"].min() < 0
-        ):
+        if len(at) and (told["at"].min() < FIRST_MS or told["at"].max() >= LAST_MS or told["sequence"].min() < 0):
             raise _Doubt
         if len(price) and (price.min() <= 0 or size.min() < 0):
             raise _Doubt
@@ -194,9 +190,7 @@ def _parted(told: dict[str, Any], price: Any, size: Any, books: Sequence[tuple[K
     for (key, contract), begin, end in zip(books, [0, *ends], ends, strict=False):
         if begin == end:
             continue
-        pushed.messages[key] = cast(
-            Any, Messages(*[told[name][begin:end] for name in names], each[begin:end])
-        )
+        pushed.messages[key] = cast(Any, Messages(*[told[name][begin:end] for name in names], each[begin:end]))
         if rows[begin] == rows[end]:
             continue
         # Copies: whoever keeps one book's rows does not keep those of all.
