@@ -529,7 +529,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
 
 
 def test_candle_files_are_as_they_always_were(tmp_path: Path) -> None:
-    """Byte by byte what was written before trades had an encoding of their own."""
+    """Byte by byte what was written before trades had an encoding of their own, and a sum for every page."""
     import pyarrow.parquet as pq
 
     from htxdata.store import footer as footers
@@ -542,7 +542,7 @@ def test_candle_files_are_as_they_always_were(tmp_path: Path) -> None:
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink, table.schema, compression="zstd", compression_level=1, use_dictionary=["source"],
-        column_encoding={**split, **packed}, write_statistics=True, store_schema=False,
+        column_encoding={**split, **packed}, write_statistics=True, store_schema=False, write_page_checksum=True,
     ) as writer:  # fmt: skip
         writer.write_table(table.combine_chunks(), row_group_size=131_072)
         writer.add_key_value_metadata({"htxdata": footers.pack(said)})
