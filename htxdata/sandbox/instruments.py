@@ -1,4 +1,4 @@
-"""What is traded in the sandbox: a fixed table of spot pairs, linear swaps and dated futures.
+"""What is traded in the sandbox: a fixed table of spot pairs, swaps and dated futures, linear and coin-margined.
 
 It holds what an instrument is (sizes, dates, halts) and its temper (price level, activity), but no random number and no
 clock: what an instrument's status is at some instant is asked with that instant. Instants are integer microseconds UTC.
@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from .periods import DAY, SECOND
 
-SPOT, LINEAR = "htx-spot", "htx-linear"
+SPOT, LINEAR, INVERSE, FUTURES = "htx-spot", "htx-linear", "htx-inverse", "htx-futures"
+
+AFTER_DELIVERY = 28 * DAY
+"""For how long after its delivery a coin-margined future can still be asked for (htx-api 6: about four weeks)."""
 
 
 def instant(text: str) -> int:
@@ -55,10 +58,18 @@ class Instrument:
     funding_eras: tuple[tuple[int, int], ...] = ()  # (from us, interval in hours)
     funding_extra: tuple[int, ...] = ()  # settlements off the grid
     funding_holes: tuple[tuple[int, int], ...] = ()  # settlements that never happened, [start, end)
+    face: int = 0  # US dollars per contract, of coin-margined ones
+
+    @property
+    def derivative(self) -> bool:
+        """Whether it is a contract: amounts are counted in contracts, and on both sides."""
+        return self.venue != SPOT
 
     @property
     def contract_size(self) -> float | None:
-        """Coins per contract; None on spot."""
+        """Coins per contract, or US dollars where it is coin-margined; None on spot."""
+        if self.face:
+            return float(self.face)
         return None if self.venue == SPOT else self.lot_units / 10.0**self.quantity_decimals
 
     @property
@@ -122,7 +133,50 @@ def _linear(
                       funding_eras=tuple((instant(since), hours) for since, hours in eras), **more)  # fmt: skip
 
 
+def _coin(
+    venue: str, symbol: str, base: str, listed: int, level: float, price_decimals: int, face: int, rate: float,
+    lots: int, *, delivery: int | None = None, eras: tuple[tuple[str, int], ...] = (),
+) -> Instrument:  # fmt: skip
+    """A coin-margined one: a contract is `face` dollars, and coins are what these buy at a trade's price."""
+    return Instrument(venue, symbol, base, "USD", "swap" if delivery is None else "future", price_decimals, 1, 10, 1, 0,
+                      level, rate, lots, listed, delisted_at=delivery, delivery_at=delivery, face=face,
+                      funding_eras=tuple((instant(since), hours) for since, hours in eras))  # fmt: skip
+
+
+def is_quarterly(delivery: int) -> bool:
+    """Whether a Friday is the last of March, June, September or December."""
+    day = datetime.fromtimestamp(delivery // SECOND, UTC)
+    return day.month % 3 == 0 and (day + timedelta(days=7)).month != day.month
+
+
+def quarterly(delivery: int, by: int) -> int:
+    """The quarterly delivery that comes `by` quarters after (before, if negative) the one at or before an instant."""
+    step = 7 * DAY if by > 0 else -7 * DAY
+    while not is_quarterly(delivery):
+        delivery -= 7 * DAY
+    for _ in range(abs(by)):
+        delivery += step
+        while not is_quarterly(delivery):
+            delivery += step
+    return delivery
+
+
+def _dated(base: str, level: float, decimals: int, face: int, rate: float, lots: int, weekly: bool) -> list[Instrument]:
+    """The futures of a coin, by their deliveries. A weekly one is listed two weeks before its delivery, a quarterly one
+    when that before the last becomes a future of the next week: four of a coin trade at any time (htx-api 1.2, 6)."""
+    out = []
+    for delivery in range(_FIRST_DELIVERY, _LAST_DELIVERY, 7 * DAY):
+        long = is_quarterly(delivery)
+        if not long and not weekly:
+            continue
+        listed = (quarterly(delivery, -2) if long else delivery) - 14 * DAY
+        symbol = f"{base}{datetime.fromtimestamp(delivery // SECOND, UTC):%y%m%d}"
+        out.append(_coin(FUTURES, symbol, base, listed, level, decimals, face, rate, lots, delivery=delivery))
+    return out
+
+
 # fmt: off
+_FIRST_DELIVERY, _LAST_DELIVERY = instant("2025-10-03T08:00"), instant("2031-01-01")
 _HOLE = (instant("2021-02-19T16:00:01"), instant("2021-02-20T16:00"))
 _OFF_GRID = tuple(map(instant, (
     "2021-04-07T03:15", "2021-05-06T10:00", "2021-05-19T14:30", "2021-10-28T07:00", "2022-10-19T05:20",
@@ -169,6 +223,14 @@ _TABLE = (
             eras=(("2025-10-09T12:00", 4),)),
     _linear("BTC-USDT-250328", "2024-12-27T08:00", 30_300.0, 1, (1, 3), 1.0, 30, delivery="2025-03-28T08:00"),
     _linear("BTC-USDT-261225", "2026-06-26T08:00", 30_600.0, 1, (1, 3), 1.0, 30, delivery="2026-12-25T08:00"),
+    _coin(INVERSE, "BTC-USD", "BTC", instant("2020-03-25T04:00"), 30_000.0, 1, 100, 4.0, 40,
+          eras=(("2020-03-25T16:00", 8),)),
+    _coin(INVERSE, "ETH-USD", "ETH", instant("2020-04-16T04:00"), 1_800.0, 2, 10, 3.0, 60,
+          eras=(("2020-04-16T16:00", 8),)),
+    _coin(INVERSE, "DOGE-USD", "DOGE", instant("2021-02-04T06:00"), 0.12, 5, 10, 1.5, 20,
+          eras=(("2021-02-04T08:00", 8), ("2026-01-12T00:00", 4))),
+    *_dated("BTC", 30_200.0, 2, 100, 2.0, 30, weekly=True),
+    *_dated("ETH", 1_820.0, 3, 10, 1.0, 30, weekly=False),
 )
 # fmt: on
 
@@ -178,7 +240,7 @@ _CROWD = {SPOT: re.compile(r"c(\d{3})usdt"), LINEAR: re.compile(r"C(\d{3})-USDT"
 @cache
 def _of_crowd(venue: str, symbol: str) -> Instrument | None:
     """One of the many alike, made from its name; None if it is nobody's."""
-    found = _CROWD[venue].fullmatch(symbol)
+    found = _CROWD[venue].fullmatch(symbol) if venue in _CROWD else None
     if found is None:
         return None
     number = int(found[1])
@@ -217,12 +279,14 @@ class Table(dict[str, Instrument]):
 
     def listed(self, crowd: int) -> list[Instrument]:
         """Those with a story, and so many of the crowd."""
+        if self._venue not in _CROWD:
+            return [*self.values()]
         names = (f"c{number:03}usdt" if self._venue == SPOT else f"C{number:03}-USDT" for number in range(crowd))
         return [*self.values(), *(self[name] for name in names)]
 
 
 INSTRUMENTS: dict[str, Table] = {
-    venue: Table(venue, (one for one in _TABLE if one.venue == venue)) for venue in (SPOT, LINEAR)
+    venue: Table(venue, (one for one in _TABLE if one.venue == venue)) for venue in (SPOT, LINEAR, INVERSE, FUTURES)
 }
 """venue -> symbol -> Instrument, in listing-page order."""
 
@@ -232,6 +296,8 @@ def contract_type(one: Instrument, time: int) -> str:
     if one.delivery_at is None:
         return "swap"
     left = one.delivery_at - time
+    if one.venue == FUTURES and left > 14 * DAY:
+        return "quarter" if time >= quarterly(one.delivery_at, -1) - 14 * DAY else "next_quarter"
     for days, name in ((7, "this_week"), (14, "next_week"), (98, "quarter")):
         if left <= days * DAY:
             return name
@@ -258,3 +324,27 @@ def contract(code: str, time: int) -> Instrument | None:
             None,
         )
     return None if one is None or one.status_at(time) == "pre-online" else one
+
+
+def swap(code: str, time: int) -> Instrument | None:
+    """The coin-margined swap of a code (in any case), if listed by `time`."""
+    one: Instrument | None = INSTRUMENTS[INVERSE].get(code.upper())
+    return None if one is None or one.status_at(time) == "pre-online" else one
+
+
+def future(code: str, time: int) -> Instrument | None:
+    """The coin-margined future of a code (`BTC260213`, in any case) or of a rolling alias (`BTC_CQ`), if it is listed,
+    or was delivered in the last four weeks."""
+    table = INSTRUMENTS[FUTURES]
+    one: Instrument | None = table.get(code.upper())
+    coin, _, alias = code.upper().rpartition("_")
+    if one is None and alias in _ALIASES:
+        meant = (other for other in table.values() if other.base == coin and other.status_at(time) == "online")
+        one = next((other for other in meant if contract_type(other, time) == _ALIASES[alias]), None)
+    return one if one is not None and still_known(one, time) else None
+
+
+def still_known(one: Instrument, time: int) -> bool:
+    """Whether a contract is listed, or was delivered so recently that it can still be asked for."""
+    gone = one.venue == FUTURES and one.delivery_at is not None and time >= one.delivery_at + AFTER_DELIVERY
+    return one.status_at(time) != "pre-online" and not gone
