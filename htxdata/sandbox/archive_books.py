@@ -21,7 +21,6 @@ from .archive_files import plain_texts, squeezed
 from .archive_names import File, Series, day_start
 from .bars import Columns
 from .books import Lines
-from .instruments import LINEAR
 from .market import Market
 from .recent import Recent
 
@@ -50,7 +49,7 @@ class Books:
             "side": np.where(made.side == 1, "bid", "ask"),
             "price": made.price / 10.0**one.price_decimals,
             "size": made.quantity / 10.0**one.quantity_decimals,
-            "contracts": made.contracts if one.venue == LINEAR else None,
+            "contracts": made.contracts if one.derivative else None,
             "sequence": made.line,
         }
 
@@ -106,7 +105,7 @@ def text_of(series: Series, made: Lines) -> bytes:
     """The JSON lines of a file: asks from the lowest price up, bids from the highest down."""
     one = series.one
     prices = plain_texts(made.price / 10.0**one.price_decimals, one.price_decimals)
-    if one.venue == LINEAR:
+    if one.derivative:
         sizes = orjson.dumps(made.contracts, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
     else:
         sizes = plain_texts(made.quantity / 10.0**one.quantity_decimals, one.quantity_decimals)

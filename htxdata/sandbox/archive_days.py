@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .archive_names import BOOKS, CURRENT, FUNDING, LEGACY, TRADES, Series, day_of, day_start
-from .instruments import LINEAR, SPOT, Instrument, instant
+from .instruments import SPOT, Instrument, instant
 from .noise import Ints, fractions, key_of
 from .periods import DAY, HOUR, MINUTE
 from .recent import Recent
@@ -41,7 +41,7 @@ def lives(one: Instrument) -> tuple[tuple[int, int], ...]:
     end = one.delisted_at if one.delisted_at is not None else _FOREVER
     spans, start = [], one.listed_at
     for pause, resume in one.halts:
-        if one.venue == LINEAR and resume is not None:
+        if one.derivative and resume is not None:
             spans.append((start, pause))
             start = resume
     return (*spans, (start, end))

@@ -18,7 +18,7 @@ import orjson
 
 from .archive_days import HEADERS_FROM
 from .archive_names import FUNDING, INDEX, KLINES, LEGACY, MARK, TRADES, Series, day_of, day_text
-from .instruments import LINEAR, SPOT, Instrument
+from .instruments import FUTURES, INVERSE, LINEAR, SPOT, Instrument
 from .noise import Floats, Ints, key_of, words
 from .spelling import Columns, java_double, plain
 
@@ -31,12 +31,17 @@ _INDEX_WORD_CHANGES = day_of("2026-05-01")  # early files head with `id`, later 
 _JITTER_MS = 2000  # stamps of fundings come about a second late (9.3)
 
 _LEGACY_HEADERS = {
-    (KLINES, SPOT): "id,open,close,high,low,vol,amount",
-    (KLINES, LINEAR): "id,open,close,high,low,vol,amount",
+    **{(KLINES, venue): "id,open,close,high,low,vol,amount" for venue in (SPOT, LINEAR, INVERSE, FUTURES)},
     (TRADES, SPOT): "Trade ID,Trade Time,Trade Price,Volume (Base Currency),Side (buy/sell)",
     (TRADES, LINEAR): (
         "Trade ID,Trade Time,Trade Price,Volume (in Contracts),Volume (in Base Currency),Turnover,Side (buy/sell)"
     ),
+    **{
+        (TRADES, venue): (
+            "Trade ID,Trade Time,Trade Price,Volume (in Contracts),Volume (in Base Currency),Side (buy/sell)"
+        )
+        for venue in (INVERSE, FUTURES)
+    },
 }
 """Prose over trades (9.5). The words over candles are not known: here they are the names of 9.2."""
 _CURRENT_HEADERS = {
@@ -121,8 +126,10 @@ def _legacy(series: Series, rows: Columns) -> list[list[bytes]]:
     one = series.one
     if series.dataset == TRADES:
         ends = [plain_texts(rows["quantity"], one.quantity_decimals)]
+        if one.derivative:
+            ends = [_whole(rows["contracts"]), *ends]
         if one.venue == LINEAR:
-            ends = [_whole(rows["contracts"]), *ends, plain_texts(rows["quote_quantity"], one.quote_decimals)]
+            ends.append(plain_texts(rows["quote_quantity"], one.quote_decimals))
         opening = [_whole(rows["trade_id"]), _whole(rows["trade_time"] // 1000)]
         return [*opening, *_prices(series, rows, ("price",)), *ends, _sides(rows, upper=False)]
     fields = [
@@ -143,7 +150,7 @@ def _current(series: Series, rows: Columns, perp_size: str) -> list[list[bytes]]
         rates = [text.encode() for text in rows["funding_rate_text"]]
         return [[series.name.encode()] * len(rates), rates, _whole(_late(one, rows["funding_time"]))]
     if dataset == TRADES:
-        counted = one.venue == LINEAR and perp_size == "contracts"
+        counted = one.derivative and (one.face > 0 or perp_size == "contracts")
         size = _whole(rows["contracts"]) if counted else plain_texts(rows["quantity"], one.quantity_decimals)
         fields = [
             _whole(rows["trade_id"]),
@@ -154,9 +161,9 @@ def _current(series: Series, rows: Columns, perp_size: str) -> list[list[bytes]]
         return [[series.name.encode()] * len(size), *fields, _whole(rows["trade_time"] // 1000)]
     fields = _prices(series, rows, ("open", "high", "low", "close"))
     if dataset == KLINES:
-        base, quote = (
-            plain_texts(rows["volume"], one.quantity_decimals), plain_texts(rows["quote_volume"], one.quote_decimals)
-        )  # fmt: skip
+        base = plain_texts(rows["volume"], one.quantity_decimals)
+        # Coin-margined ones say 0 for a turnover.
+        quote = [b"0"] * len(base) if one.face else plain_texts(rows["quote_volume"], one.quote_decimals)
         fields += [base, quote, quote] if one.venue == SPOT else [_whole(rows["contracts"]), base, quote]
     return [[series.name.encode()] * len(fields[0]), *fields, _whole(rows["open_time"] // 1_000_000)]
 

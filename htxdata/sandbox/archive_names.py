@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import date
 
 from .books import LEVELS
-from .instruments import INSTRUMENTS, LINEAR, SPOT, Instrument
+from .instruments import FUTURES, INSTRUMENTS, INVERSE, LINEAR, SPOT, Instrument
 from .periods import DAY, HOUR
 
 LEGACY, CURRENT = "data", "historical_data"
 KLINES, TRADES, MARK, INDEX, FUNDING = "klines", "trades", "mark_klines", "index_klines", "funding_rates"
 BOOKS = "book_changes"
 
+_LEGACY_MARKETS = {SPOT: "spot", LINEAR: "linear-swap", INVERSE: "swap", FUTURES: "future"}
 _LEGACY_FOLDERS = {KLINES: "klines", TRADES: "trades", INDEX: "index-klines", MARK: "mark-price-klines"}
 _CURRENT_FOLDERS = {
     KLINES: "klines",
@@ -120,19 +121,21 @@ def _legacy_name(one: Instrument) -> str:
 def _current_name(one: Instrument) -> str:
     if one.venue == SPOT:
         return f"{one.base}-{one.quote}".upper()
+    if one.venue == FUTURES:  # the old tree has no quote in it, the new one has (9.5)
+        return f"{one.base}-{one.quote}-{one.symbol.removeprefix(one.base)}"
     return one.symbol if one.delivery_at is not None else f"{one.symbol}-PERP"
 
 
 def _datasets(one: Instrument, tree: str) -> tuple[str, ...]:
-    prices = () if one.venue == SPOT else (INDEX, MARK)
+    prices = () if one.venue == SPOT else (MARK,) if one.venue == FUTURES else (INDEX, MARK)  # (survey behind 9.5)
     if tree == LEGACY:
         return (KLINES, TRADES, *prices)
-    fundings = () if one.venue == SPOT or one.delivery_at is not None else (FUNDING,)
+    fundings = (FUNDING,) if one.venue == LINEAR and one.delivery_at is None else ()
     return (KLINES, TRADES, *prices, *fundings, BOOKS)
 
 
 def _legacy(one: Instrument) -> Iterator[Series]:
-    name, market = _legacy_name(one), "spot" if one.venue == SPOT else "linear-swap"
+    name, market = _legacy_name(one), _LEGACY_MARKETS[one.venue]
     for dataset in _datasets(one, LEGACY):
         folder = f"{LEGACY}/{_LEGACY_FOLDERS[dataset]}/{market}/daily/{name}/"
         if dataset == TRADES:
@@ -161,7 +164,7 @@ def _current(one: Instrument) -> Iterator[Series]:
 
 def all_series() -> list[Series]:
     """Every series of both trees, by folder in the bucket's order (that of UTF-8 bytes, which is that of Python)."""
-    everything = (one for venue in (SPOT, LINEAR) for one in INSTRUMENTS[venue].values())
+    everything = (one for venue in _LEGACY_MARKETS for one in INSTRUMENTS[venue].values())
     made = [series for one in everything for series in (*_legacy(one), *_current(one))]
     return sorted(made, key=lambda series: series.folder)
 

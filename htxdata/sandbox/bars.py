@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .instruments import LINEAR, Instrument
+from .instruments import Instrument
 from .noise import Floats, Ints
 from .periods import HOUR, MINUTE, opens, slots
 from .trades import Trades
@@ -92,8 +92,8 @@ def spelled_out(one: Instrument, period: str, bars: Bars) -> Columns:
         "low": bars.low / scale,
         "close": bars.close / scale,
         "volume": bars.quantity / 10.0**one.quantity_decimals,
-        "quote_volume": bars.quote / 10.0**one.quote_decimals,
-        "contracts": bars.contracts if one.venue == LINEAR else None,
+        "quote_volume": None if one.face else bars.quote / 10.0**one.quote_decimals,
+        "contracts": bars.contracts if one.derivative else None,
         "trade_count": bars.count,
     }
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import derived
-from .instruments import INSTRUMENTS, LINEAR, Instrument, instant
+from .instruments import INSTRUMENTS, INVERSE, LINEAR, Instrument, instant
 from .market import Market
 from .noise import key_of, words
 from .periods import DAY, HOUR, SECOND
@@ -59,7 +59,9 @@ class Basket:
 
 def basket(seed: int, one: Instrument, at: int, quote: str = "USDT") -> Basket:
     """The basket of the index of a contract's coin against `quote` at an instant (us UTC); a dated future has that of
-    its pair."""
+    its pair, and dollars are those of the coin-margined swap."""
+    if quote == "USD":
+        one = INSTRUMENTS[INVERSE].get(f"{one.base}-USD", one)
     time = at // SECOND * SECOND
     index = f"{one.base}-{quote}"
     legs = _priced(seed, one, index, _weights(seed, index, time), time)

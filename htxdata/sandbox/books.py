@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from .instruments import LINEAR, SPOT, Instrument
+from .instruments import FUTURES, INVERSE, LINEAR, SPOT, Instrument
 from .noise import Ints, key_of, words
 from .periods import DAY, SECOND
-from .trades import fair_ticks
+from .trades import coins_of, fair_ticks
 
-LEVELS = {SPOT: 400, LINEAR: 150}
+LEVELS = {SPOT: 400, LINEAR: 150, INVERSE: 150, FUTURES: 150}
 """How deep the books of a venue are (htx-api 9.5)."""
 
 STEP = 10 * SECOND
@@ -72,9 +72,12 @@ def lines(seed: int, one: Instrument, start: int) -> Lines:
     first[1:] = (line[1:] != line[:-1]) | (side[1:] != side[:-1]) | (place[1:] != place[:-1])
     line, side, place, there = line[first], side[first], place[first], there[first]
     lots = np.where(there > 0, _lots(seed, one, frame.slot[line], side, place), 0)
-    quantity = lots if one.long_digits else lots * one.lot_units
-    contracts = lots if one.venue == LINEAR else np.zeros(len(lots), dtype=np.int64)
+    contracts = lots if one.derivative else np.zeros(len(lots), dtype=np.int64)
     price = place * (_grid(one) * one.tick_units)
+    if one.face:
+        quantity = coins_of(one, lots, price)
+    else:
+        quantity = lots if one.long_digits else lots * one.lot_units
     return Lines(frame.time, frame.snapshot, line, side, price, quantity, contracts)
 
 

@@ -50,7 +50,8 @@ def _revised(rows: Columns, now: int, fired: Fired) -> Columns:
     if "volume" not in rows:
         return changed  # a price that is computed has nothing to count
     changed["volume"] = np.where(touched, rows["volume"] / 2, rows["volume"])
-    changed["quote_volume"] = np.where(touched, rows["quote_volume"] / 2, rows["quote_volume"])
+    if rows["quote_volume"] is not None:
+        changed["quote_volume"] = np.where(touched, rows["quote_volume"] / 2, rows["quote_volume"])
     changed["trade_count"] = np.where(touched, rows["trade_count"] // 2, rows["trade_count"])
     if rows["contracts"] is not None:
         changed["contracts"] = np.where(touched, rows["contracts"] // 4 * 2, rows["contracts"])

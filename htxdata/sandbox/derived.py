@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bars import Columns, runs
-from .instruments import INSTRUMENTS, LINEAR, Instrument
+from .instruments import FUTURES, INSTRUMENTS, INVERSE, Instrument
 from .noise import Floats, Ints, key_of, path, smooth
 from .periods import DAY, HOUR, MADE_OF_MINUTES, MINUTE, open_of, opens, slot_of, slots
 from .recent import Recent
@@ -69,12 +69,20 @@ def _folded(finer: Quotes, unit: int, period: str) -> Quotes:
 
 def exists(kind: str, one: Instrument) -> bool:
     """Whether an instrument has such a price: contracts have mark and index, perpetuals alone the two rates."""
-    return one.venue == LINEAR and (kind in (MARK, INDEX) or one.delivery_at is None)
+    return one.derivative and (kind in (MARK, INDEX) or one.delivery_at is None)
 
 
 def decimals(kind: str, one: Instrument) -> int:
     """How many decimals its values have; mark and index have one more than a trade (sample linear-mark-kline)."""
-    return one.price_decimals + 1 if kind in (MARK, INDEX) else _RATE_DECIMALS
+    priced = _pair(one) if kind == INDEX else one
+    return priced.price_decimals + 1 if kind in (MARK, INDEX) else _RATE_DECIMALS
+
+
+def _pair(one: Instrument) -> Instrument:
+    """The perpetual whose index is a contract's: a dated future is delivered at the index of its pair (htx-api 1.2)."""
+    table = INSTRUMENTS[INVERSE if one.venue == FUTURES else one.venue]
+    found: Instrument = table.get(f"{one.base}-{one.quote}", one)
+    return found
 
 
 class Derived:
@@ -119,8 +127,7 @@ class Derived:
             return np.zeros(0, dtype=np.int64)
         if self._kind in (PREMIUM, ESTIMATED):
             return self._rates(one, times)
-        # A dated future is delivered at the index of its pair, which is the perpetual's (htx-api 1.2).
-        pair = INSTRUMENTS[LINEAR].get(f"{one.base}-{one.quote}", one)
+        pair = _pair(one)
         priced = pair if self._kind == INDEX else one
         price = path(key_of("path", self._seed, one.base, one.quote), times, priced.swing)
         price *= priced.level * 10.0 ** decimals(self._kind, one)

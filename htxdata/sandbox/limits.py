@@ -21,7 +21,7 @@ _MARKET_DATA = (
     ("/index/", "index"),
     ("/v2/linear-swap-ex/", "linear"),
 )
-_COIN = ("/swap-api/", "/api/v1/contract_")
+_COIN = ("/swap-api/", "/api/v1/contract_", "/api/v3/contract_", "/api/market/contract_")
 
 
 @dataclass(frozen=True)

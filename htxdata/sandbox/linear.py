@@ -1,4 +1,4 @@
-"""The endpoints of api.hbdm.com: linear candles, contracts, clock, health, and the coin-margined lists clients load.
+"""The endpoints of linear contracts on api.hbdm.com: candles, contracts; and the clock and health of the whole host.
 
 Reference htx-api 1.6, 4.2 to 4.3; the rest of section 4 is in `linear_funding`, `linear_interest`, `linear_prices`,
 `linear_liquidations` and `trade_pages`. Contract codes are not case sensitive here (1.2).
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from . import (
-    coin_margined,
     linear_constituents,
     linear_funding,
     linear_indicative,
@@ -22,8 +22,9 @@ from . import (
 )
 from .answers import Answer, Ask, Exchange, hyphens, reply, underscores
 from .candles import Window, envelope, kept_or_made, number
-from .instruments import INSTRUMENTS, LINEAR, Instrument, contract, contract_type, instant
+from .instruments import INSTRUMENTS, LINEAR, Instrument, contract, contract_type
 from .periods import DAY, HOUR, SECOND, slot_of
+from .product_lines import USDT, Line
 from .spelling import linear_kline_rows
 
 _PERIODS = {"1hour": "60min"} | {
@@ -33,18 +34,13 @@ _TWO_YEARS = 730 * DAY
 _FOREVER = 4_102_444_800  # 2100-01-01 in seconds
 
 
-def kline(exchange: Exchange, ask: Ask) -> Answer:
+def kline(line: Line, exchange: Exchange, ask: Ask) -> Answer:
     """/linear-swap-ex/market/history/kline: `size`, or `from` and `to` (seconds, both inclusive); ascending.
 
     With all three, from and to are ignored. More than 2000 rows give an empty array. Only the last two years are
     served, by the sandbox's clock.
     """
-    code = ask.query.get("contract_code", "")
-    if not code:
-        raise underscores(ask, 1066, "contract_code cannot be empty.")
-    one = contract(code, ask.now)
-    if one is None:
-        raise hyphens(ask, "invalid-parameter", "invalid symbol")
+    code, one = line.asked(ask), line.meant(ask)
     spelled = ask.query.get("period", "1min")
     if spelled not in _PERIODS:
         raise hyphens(ask, "invalid-parameter", "invalid period")
@@ -58,7 +54,7 @@ def kline(exchange: Exchange, ask: Ask) -> Answer:
     if size is not None:
         if not 1 <= size <= 2000:
             raise hyphens(ask, "invalid-parameter", "invalid size,valid range: [1, 2000]")
-        window = Window(LINEAR, one.symbol, period, oldest, newest, size, "last")
+        window = Window(line.venue, one.symbol, period, oldest, newest, size, "last")
     elif since is None or until is None:
         raise hyphens(ask, "invalid-parameter", "invalid size, or from and to")
     elif since > until:
@@ -67,10 +63,10 @@ def kline(exchange: Exchange, ask: Ask) -> Answer:
         first = slot_of(period, min(max(since, 0), _FOREVER) * SECOND - 1) + 1
         first = max(first, oldest, slot_of(period, one.listed_at))
         last = min(newest, slot_of(period, min(max(until, 0), _FOREVER) * SECOND))
-        window = Window(LINEAR, one.symbol, period, first, last, 2000, "first")
+        window = Window(line.venue, one.symbol, period, first, last, 2000, "first")
         if last - first + 1 > 2000:
-            window = Window(LINEAR, one.symbol, period, 1, 0, 2000, "first")
-    source = exchange.source(LINEAR, one.symbol, "klines")
+            window = Window(line.venue, one.symbol, period, 1, 0, 2000, "first")
+    source = exchange.source(line.venue, one.symbol, "klines")
     made = kept_or_made(
         source,
         window,
@@ -215,72 +211,18 @@ def heartbeat(exchange: Exchange, ask: Ask) -> Answer:
     )
 
 
-def coin_swaps(exchange: Exchange, ask: Ask) -> Answer:
-    """/swap-api/v1/swap_contract_info: two coin-margined swaps, so that a client's market list is not empty."""
-    next_settlement = str((ask.now // (8 * HOUR) + 1) * 8 * HOUR // 1000)
-    return reply(
-        {
-            "status": "ok",
-            "data": [
-                {
-                    "symbol": coin,
-                    "contract_code": f"{coin}-USD",
-                    "contract_size": size,
-                    "price_tick": tick,
-                    "create_date": "20200325",
-                    "delivery_time": "",
-                    "contract_status": 1,
-                    "settlement_date": next_settlement,
-                }
-                for coin, size, tick in (("BTC", 100.0, 0.1), ("ETH", 10.0, 0.01))
-            ],
-            "ts": ask.ms,
-        }
-    )
-
-
-def coin_futures(exchange: Exchange, ask: Ask) -> Answer:
-    """/api/v1/contract_contract_info: the next Friday's BTC future, for the same reason."""
-    week = 7 * DAY
-    friday = instant("2021-08-13T08:00")
-    delivery = friday + (-(-(ask.now + 1 - friday) // week)) * week
-    days = [(datetime.fromtimestamp(time // SECOND, UTC)) for time in (delivery, delivery - 2 * week)]
-    return reply(
-        {
-            "status": "ok",
-            "data": [
-                {
-                    "symbol": "BTC",
-                    "contract_code": f"BTC{days[0]:%y%m%d}",
-                    "contract_type": "this_week",
-                    "contract_size": 100,
-                    "price_tick": 0.01,
-                    "delivery_date": f"{days[0]:%Y%m%d}",
-                    "delivery_time": str(delivery // 1000),
-                    "create_date": f"{days[1]:%Y%m%d}",
-                    "contract_status": 1,
-                    "settlement_time": str(delivery // 1000),
-                }
-            ],
-            "ts": ask.ms,
-        }
-    )
-
-
 ENDPOINTS: dict[str, Callable[[Exchange, Ask], Answer]] = {
-    "/linear-swap-ex/market/history/kline": kline,
-    "/linear-swap-ex/market/history/trade": trade_pages.linear_history,
+    "/linear-swap-ex/market/history/kline": partial(kline, USDT),
+    "/linear-swap-ex/market/history/trade": partial(trade_pages.contract_history, USDT),
     "/linear-swap-ex/market/trade": trade_pages.linear_newest,
-    "/index/market/history/linear_swap_mark_price_kline": linear_prices.mark_klines,
-    "/index/market/history/linear_swap_premium_index_kline": linear_prices.premium_klines,
-    "/index/market/history/linear_swap_estimated_rate_kline": linear_prices.estimated_rate_klines,
+    "/index/market/history/linear_swap_mark_price_kline": partial(linear_prices.mark_klines, USDT),
+    "/index/market/history/linear_swap_premium_index_kline": partial(linear_prices.premium_klines, USDT),
+    "/index/market/history/linear_swap_estimated_rate_kline": partial(linear_prices.estimated_rate_klines, USDT),
     "/linear-swap-api/v1/swap_contract_info": contract_info,
     "/linear-swap-api/v1/swap_query_elements": query_elements,
     "/api/v1/timestamp": timestamp,
     "/heartbeat/": heartbeat,
-    "/swap-api/v1/swap_contract_info": coin_swaps,
-    "/api/v1/contract_contract_info": coin_futures,
-    "/linear-swap-api/v1/swap_historical_funding_rate": linear_funding.history_v1,
+    "/linear-swap-api/v1/swap_historical_funding_rate": partial(linear_funding.history_v1, USDT, 100),
     "/v5/market/funding_rate_history": linear_funding.history_v5,
     "/v5/market/open_interest": linear_interest.current_v5,
     "/linear-swap-api/v1/swap_open_interest": linear_interest.current_v1,
@@ -289,5 +231,4 @@ ENDPOINTS: dict[str, Callable[[Exchange, Ask], Answer]] = {
     "/linear-swap-api/v3/swap_liquidation_orders": linear_liquidations.orders_v3,
     **linear_constituents.ENDPOINTS,
     **linear_indicative.ENDPOINTS,
-    **coin_margined.ENDPOINTS,
 }

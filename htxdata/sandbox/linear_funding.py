@@ -10,18 +10,20 @@ from .answers import Answer, Ask, Exchange, Refusal, five, page, reply, undersco
 from .bars import Columns
 from .breakage import take
 from .candles import number
-from .instruments import LINEAR, Instrument, contract
+from .instruments import Instrument
 from .noise import Ints
+from .product_lines import USDT, Line
 
 _FOREVER = 4_102_444_800_000_000  # 2100-01-01, us
 
 
-def _swap(ask: Ask, five_style: bool) -> Instrument:
+def perpetual(line: Line, ask: Ask, five_style: bool = False) -> Instrument:
+    """The perpetual contract that a request is about."""
     code = ask.query.get("contract_code", "")
     refuse = five if five_style else underscores
     if not code:
         raise refuse(ask, 1066, "contract_code cannot be empty.")
-    one = contract(code, ask.now)
+    one = line.find(code, ask.now)
     if one is None or one.delivery_at is not None:
         raise refuse(ask, 1014, "The contract does not exist.")
     return one
@@ -29,7 +31,7 @@ def _swap(ask: Ask, five_style: bool) -> Instrument:
 
 def _settled(exchange: Exchange, ask: Ask, one: Instrument) -> Ints:
     """When the settlements up to now were, ascending; row n has id n + 1."""
-    times = exchange.source(LINEAR, one.symbol, "funding_rates").funding_times(LINEAR, one.symbol)
+    times = exchange.source(one.venue, one.symbol, "funding_rates").funding_times(one.venue, one.symbol)
     return times[: np.searchsorted(times, ask.now, side="right")]
 
 
@@ -40,10 +42,15 @@ def _page(
     first = max(first, 0)
     last = max(first, min(last, len(times)))
     span = (int(times[first]), int(times[last - 1]) + 1) if last > first else (0, 0)
-    rows = exchange.source(LINEAR, one.symbol, "funding_rates").funding_rates(LINEAR, one.symbol, *span)
+    rows = exchange.source(one.venue, one.symbol, "funding_rates").funding_rates(one.venue, one.symbol, *span)
     if newest:
         rows = take(rows, np.arange(last - first, dtype=np.int64)[::-1])
     return rows if ask.bend is None else ask.bend(rows, ask.now)
+
+
+def fee_asset(one: Instrument) -> str:
+    """What a contract is settled in."""
+    return one.base if one.face else one.quote
 
 
 def _padded(text: str) -> str:
@@ -62,7 +69,7 @@ def history_v5(exchange: Exchange, ask: Ask) -> Answer:
     """
     if not exchange.v5:
         raise Refusal(page("404 Not Found", 404))
-    one = _swap(ask, True)
+    one = perpetual(USDT, ask, True)
     try:
         start, end, cursor, limit = (
             number(ask.query.get(name)) for name in ("start_time", "end_time", "from", "limit")
@@ -97,19 +104,19 @@ def history_v5(exchange: Exchange, ask: Ask) -> Answer:
     return reply({"code": 200, "message": "Success", "data": data, "ts": ask.ms})
 
 
-def history_v1(exchange: Exchange, ask: Ask) -> Answer:
+def history_v1(line: Line, most: int, exchange: Exchange, ask: Ask) -> Answer:
     """/linear-swap-api/v1/swap_historical_funding_rate: newest first, so a new settlement shifts every page by a row.
 
-    page_size is 20 unless said; more than 100 is cut to 100 without a word.
+    page_size is 20 unless said; more than `most` is cut without a word.
     """
-    one = _swap(ask, False)
+    one = perpetual(line, ask)
     try:
         index, size = (number(ask.query.get(name)) for name in ("page_index", "page_size"))
     except ValueError:
         raise underscores(
             ask, 1030, "Input error. Please check the format of page_index and page_size."
         ) from None
-    index, size = 1 if index is None else index, min(20 if size is None else size, 100)
+    index, size = 1 if index is None else index, min(20 if size is None else size, most)
     if index < 1 or size < 1:
         raise underscores(ask, 1067, "The page_index or page_size field is invalid.")
     times = _settled(exchange, ask, one)
@@ -123,7 +130,7 @@ def history_v1(exchange: Exchange, ask: Ask) -> Answer:
             "funding_time": _ms(time),
             "contract_code": one.symbol,
             "symbol": one.base,
-            "fee_asset": "USDT",
+            "fee_asset": fee_asset(one),
         }
         for premium, rate, time in zip(
             served["avg_premium_index_text"],

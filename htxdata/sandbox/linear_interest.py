@@ -45,7 +45,7 @@ def current_v5(exchange: Exchange, ask: Ask) -> Answer:
 
 
 def _now(exchange: Exchange, ask: Ask, one: Instrument) -> Columns:
-    return exchange.market.open_interest_now(LINEAR, one.symbol, ask.now)
+    return exchange.market.open_interest_now(one.venue, one.symbol, ask.now)
 
 
 def _kind(one: Instrument, now: int) -> dict[str, Any]:
@@ -99,8 +99,15 @@ def history(exchange: Exchange, ask: Ask) -> Answer:
 
     contract_code, or pair and contract_type; amount_type 1 says contracts, 2 coins. There is no cursor.
     """
-    query = ask.query
     one = _one_of(ask)
+    tick = points(exchange, ask, one)
+    data = {"symbol": one.base, "tick": tick, "contract_code": one.symbol, **_kind(one, ask.now)}
+    return reply({"status": "ok", "data": data, "ts": ask.ms})
+
+
+def points(exchange: Exchange, ask: Ask, one: Instrument) -> list[dict[str, Any]]:
+    """The `tick` of an answer: what was open at the newest instants."""
+    query = ask.query
     period = query.get("period", "")
     if period not in INTEREST_PERIODS:
         raise underscores(ask, 1067 if period else 1066, "The period field is invalid.")
@@ -119,12 +126,15 @@ def history(exchange: Exchange, ask: Ask) -> Answer:
     rows = rows if ask.bend is None else ask.bend(rows, ask.now)
     kind = int(query["amount_type"])
     amounts = rows["contracts" if kind == 1 else "volume"].tolist()
+    times = (rows["time"] // 1000).tolist()
     tick = [
-        {"volume": padded(amount, 16), "amount_type": kind, "ts": time // 1000, "value": padded(value, 35)}
-        for amount, time, value in zip(amounts, rows["time"].tolist(), rows["value"].tolist(), strict=True)
+        {"volume": padded(amount, 16), "amount_type": kind, "ts": time}
+        for amount, time in zip(amounts, times, strict=True)
     ]
-    data = {"symbol": one.base, "tick": tick, "contract_code": one.symbol, **_kind(one, ask.now)}
-    return reply({"status": "ok", "data": data, "ts": ask.ms})
+    # Coin-margined ones have no value (samples coinswap-his-open-interest, coinfut-his-open-interest).
+    for row, value in zip(tick, () if rows["value"] is None else rows["value"].tolist(), strict=False):
+        row["value"] = padded(value, 35)
+    return tick
 
 
 def _one_of(ask: Ask) -> Instrument:
@@ -148,7 +158,7 @@ def _newest_points(exchange: Exchange, ask: Ask, one: Instrument, period: str, s
     end, width = session_before(one, ask.now) + 1, size * INTEREST_PERIODS[period]
     while True:
         start = max(one.listed_at, end - width)
-        rows = exchange.market.open_interest(LINEAR, one.symbol, period, start, end)
+        rows = exchange.market.open_interest(one.venue, one.symbol, period, start, end)
         count = len(rows["time"])
         if count >= size or start == one.listed_at:
             order = np.arange(count, dtype=np.int64)[::-1]

@@ -68,7 +68,7 @@ def _liquidated(
     low, high = max(low, ask.now - _DEPTH), min(high, ask.now + 1)
     parts = []
     for one in chosen:
-        rows = exchange.market.liquidations(LINEAR, one.symbol, low, max(low, high))
+        rows = exchange.market.liquidations(one.venue, one.symbol, low, max(low, high))
         parts.append(rows | {"contract_code": np.full(len(rows["price"]), one.symbol, dtype=object)})
     whole = {name: np.concatenate([rows[name] for rows in parts]) for name in parts[0]}
     return take(whole, np.argsort(whole["liquidation_id"], kind="stable"))
@@ -151,6 +151,15 @@ def orders_v5(exchange: Exchange, ask: Ask) -> Answer:
 def orders_v3(exchange: Exchange, ask: Ask) -> Answer:
     """/linear-swap-api/v3/swap_liquidation_orders: trade_type is required: 0 all, 5 longs, 6 shorts."""
     chosen = _chosen(ask, ask.query.get("contract", ""), ask.query.get("pair", ""), three)
+    data = [
+        {**_row_3(row), "symbol": "USDT", **_turned_over(row), **_pair(row[1])}
+        for row in _each(rows_3(exchange, ask, chosen))
+    ]
+    return reply({"code": 200, "msg": "", "data": data, "ts": ask.ms})
+
+
+def rows_3(exchange: Exchange, ask: Ask, chosen: list[Instrument]) -> Columns:
+    """A page of v3: trade_type, direct and from_id choose among all liquidations of some contracts."""
     kind = ask.query.get("trade_type", "")
     if kind not in ("0", "5", "6"):
         raise three(ask, 1067 if kind else 1066, "The trade_type field is invalid")
@@ -159,22 +168,39 @@ def orders_v3(exchange: Exchange, ask: Ask) -> Answer:
     if kind != "0":
         rows = take(rows, np.flatnonzero(rows["side"] == ("sell" if kind == "5" else "buy")))
     cursor = None if cursor is None else cursor + _V3_IDS
-    rows = _bent(ask, _cut(rows, cursor, forward, exchange.v5_from_inclusive, _V3_PAGE))
+    return _bent(ask, _cut(rows, cursor, forward, exchange.v5_from_inclusive, _V3_PAGE))
+
+
+def coin_orders(chosen: Callable[[Ask], list[Instrument]], exchange: Exchange, ask: Ask) -> Answer:
+    """/swap-api/v3/swap_liquidation_orders and /api/v3/contract_liquidation_orders: `amount` is coins, with 18
+    decimals as in sample coinswap-liquidation-orders-v1. There is no sample of v3: that it has no turnover is [C]."""
     data = [
-        {
-            "query_id": identity - _V3_IDS,
-            "contract_code": code,
-            "symbol": "USDT",
-            "direction": side,
-            "offset": "close",
-            "volume": padded(contracts, 18),
-            "price": padded(price, 18),
-            "created_at": time // 1000,
-            "amount": padded(quantity, 18),
-            "trade_turnover": padded(_turnover(price, quantity), 18),
-            "business_type": "swap" if INSTRUMENTS[LINEAR][code].delivery_at is None else "futures",
-            "pair": f"{INSTRUMENTS[LINEAR][code].base}-USDT",
-        }
-        for identity, code, time, side, contracts, quantity, price in _each(rows)
+        {**_row_3(row), "symbol": INSTRUMENTS[one.venue][row[1]].base}
+        for one in chosen(ask)[:1]
+        for row in _each(rows_3(exchange, ask, chosen(ask)))
     ]
     return reply({"code": 200, "msg": "", "data": data, "ts": ask.ms})
+
+
+def _row_3(row: tuple[Any, ...]) -> dict[str, Any]:
+    identity, code, time, side, contracts, quantity, price = row
+    return {
+        "query_id": identity - _V3_IDS,
+        "contract_code": code,
+        "direction": side,
+        "offset": "close",
+        "volume": padded(contracts, 18),
+        "price": padded(price, 18),
+        "created_at": time // 1000,
+        "amount": padded(quantity, 18),
+    }
+
+
+def _turned_over(row: tuple[Any, ...]) -> dict[str, Any]:
+    return {"trade_turnover": padded(_turnover(row[6], row[5]), 18)}
+
+
+def _pair(code: str) -> dict[str, Any]:
+    one = INSTRUMENTS[LINEAR][code]
+    kind = "swap" if one.delivery_at is None else "futures"
+    return {"business_type": kind, "pair": f"{one.base}-USDT"}

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .instruments import LINEAR, SPOT, Instrument
+from .instruments import FUTURES, INVERSE, LINEAR, SPOT, Instrument
 from .noise import key_of
 from .trades import fair_ticks
 
 TICK = 50_000
 """Microseconds of a tick."""
 
-DEEPEST = {SPOT: 400, LINEAR: 150}
+DEEPEST = {SPOT: 400, LINEAR: 150, INVERSE: 150, FUTURES: 150}
 """How many levels a side has (htx-api 7.3, 7.4)."""
 
 BID, ASK = 1, 0
@@ -195,7 +195,7 @@ class LiveBooks:
 
     def size(self, lots: int) -> float:
         """Lots in the venue's units: base units on spot, contracts on derivatives."""
-        if self.one.venue == LINEAR:
+        if self.one.derivative:
             return float(lots)
         units = lots if self.one.long_digits else lots * self.one.lot_units
         return units / 10.0**self.one.quantity_decimals

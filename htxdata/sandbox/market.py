@@ -13,11 +13,11 @@ import numpy as np
 from . import bars as candle_bars
 from . import derived, funding, positions
 from .bars import Bars, Columns
-from .instruments import INSTRUMENTS, LINEAR, Instrument
+from .instruments import INSTRUMENTS, Instrument
 from .noise import Ints
 from .periods import DAY, HOUR, MADE_OF_MINUTES, open_of, slot_of
 from .recent import Recent
-from .trades import Trades, Trading, session_before
+from .trades import Trades, Trading, coins_of, session_before
 
 _BLOCK = 512  # hours per kept block of hourly bars: about three weeks
 _STRIDE = 32  # hours made at once: small enough to stay in the processor's cache
@@ -44,7 +44,8 @@ class Market:
         """Trades with start <= trade_time < end, ascending: trade_time (us UTC, whole ms), trade_id, price,
         quantity (base units), quote_quantity, contracts (None on spot), side ('buy'/'sell', the taker's).
 
-        On derivatives quantity, quote_quantity and contracts count both sides, as HTX's do.
+        On derivatives quantity, quote_quantity and contracts count both sides, as HTX's do. On coin-margined ones
+        quote_quantity is None: nobody says it.
         """
         one = self.instrument(venue, symbol)
         return self._spelled_out(one, self._trading.between(one, start, end))
@@ -68,14 +69,15 @@ class Market:
             "trade_id": made.identity,
             "price": made.price / 10.0**one.price_decimals,
             "quantity": made.quantity / 10.0**one.quantity_decimals,
-            "quote_quantity": made.quote / 10.0**one.quote_decimals,
-            "contracts": made.contracts if one.venue == LINEAR else None,
+            "quote_quantity": None if one.face else made.quote / 10.0**one.quote_decimals,
+            "contracts": made.contracts if one.derivative else None,
             "side": np.where(made.buy, "buy", "sell"),
         }
 
     def klines(self, venue: str, symbol: str, period: str, start: int, end: int) -> Columns:
         """Final candles with start <= open_time < end, ascending: open_time (us UTC), open, high, low, close, volume
-        (base units), quote_volume, contracts (None on spot), trade_count. An unknown period raises ValueError."""
+        (base units), quote_volume (None on coin-margined ones), contracts (None on spot), trade_count. An unknown
+        period raises ValueError."""
         return self.candles(venue, symbol, period, start, end)
 
     def candles(
@@ -123,7 +125,8 @@ class Market:
 
     def open_interest(self, venue: str, symbol: str, period: str, start: int, end: int) -> Columns:
         """Open interest with start <= time < end, at the multiples of `60min`, `4hour`, `12hour` or `1day` (which
-        begin at 16:00 UTC) while the contract trades: time (us UTC), contracts, volume (coins), value (USDT).
+        begin at 16:00 UTC) while the contract trades: time (us UTC), contracts, volume (coins), value (USDT; None
+        where it is coin-margined).
 
         One side is counted. An unknown period raises ValueError; spot has no rows.
         """
@@ -146,15 +149,16 @@ class Market:
         }
 
     def _interest(self, one: Instrument, times: Ints) -> Columns:
-        times = times if one.venue == LINEAR else times[:0]
+        times = times if one.derivative else times[:0]
         contracts = positions.open_contracts(self.seed, one, times)
-        coins = contracts * one.lot_units
-        cost = coins * positions.prices(self.seed, one, times)
+        cost = positions.prices(self.seed, one, times)
+        coins = coins_of(one, contracts, cost) if one.face else contracts * one.lot_units
+        cost = coins * cost
         return {
             "time": times,
             "contracts": contracts,
             "volume": coins / 10.0**one.quantity_decimals,
-            "value": cost / 10.0 ** (one.quantity_decimals + one.price_decimals),
+            "value": None if one.face else cost / 10.0 ** (one.quantity_decimals + one.price_decimals),
         }
 
     def liquidations(self, venue: str, symbol: str, start: int, end: int) -> Columns:
@@ -168,7 +172,8 @@ class Market:
             "liquidation_id": found.identity,
             "side": np.where(found.sell, "sell", "buy"),
             "price": found.price / 10.0**one.price_decimals,
-            "quantity": found.contracts * one.lot_units / 10.0**one.quantity_decimals,
+            "quantity": (coins_of(one, found.contracts, found.price) if one.face else found.contracts * one.lot_units)
+            / 10.0**one.quantity_decimals,
             "contracts": found.contracts,
         }
 

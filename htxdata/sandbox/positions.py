@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .instruments import INSTRUMENTS, LINEAR, Instrument, instant
+from .instruments import FUTURES, INSTRUMENTS, INVERSE, LINEAR, Instrument, instant, is_quarterly
 from .noise import Floats, Ints, fractions, key_of, smooth, words
 from .periods import DAY, HOUR, MINUTE
 from .trades import fair_ticks
@@ -22,7 +22,9 @@ INTEREST_PERIODS = {"60min": HOUR, "4hour": 4 * HOUR, "12hour": 12 * HOUR, "1day
 _EIGHT = 8 * HOUR  # the day begins at 16:00 UTC: ts of sample linear-his-open-interest is 2021-12-05 16:00
 _ORDINALS = 32  # more than the liquidations of any minute
 _CONTRACTS = 32  # more than there are contracts: ids are unique across them, as a product's are (htx-api 8)
-_PLACES = {symbol: place for place, symbol in enumerate(INSTRUMENTS[LINEAR])}
+_PLACES = {
+    (venue, symbol): place for venue in (LINEAR, INVERSE) for place, symbol in enumerate(INSTRUMENTS[venue])
+}
 _FIRST_ID, _FIRST_MINUTE = 150_000_000_000, instant("2020-01-01") // MINUTE  # 12 digits, as in sample v5
 _RUSH = 0.03  # of all hours, in which the market runs away and more is closed than one page holds
 _RUSH_RATE, _CALM_RATE = 3.0, 0.04  # a minute, for the busiest contracts
@@ -79,11 +81,21 @@ def prices(seed: int, one: Instrument, times: Ints) -> Ints:
     return np.maximum(np.rint(fair_ticks(seed, one, times // 1000)).astype(np.int64), 1) * one.tick_units
 
 
+def _place(one: Instrument) -> int:
+    """The number of a contract among those of its product, below `_CONTRACTS`. Futures that trade at the same time have
+    different ones: two weekly ones, which deliver a week apart, and three quarterly ones."""
+    if one.venue != FUTURES or one.delivery_at is None:
+        return _PLACES.get((one.venue, one.symbol), 0)
+    week = one.delivery_at // (7 * DAY)
+    number = 2 + week // 13 % 5 if is_quarterly(one.delivery_at) else week % 2
+    return 8 * (one.base != "BTC") + number
+
+
 def liquidations(seed: int, one: Instrument, lower: int, upper: int) -> Liquidations:
     """All liquidations of a contract in [lower, upper), us UTC; spot has none."""
     first, last = lower // MINUTE, -(-upper // MINUTE)
     minutes = np.arange(first, max(first, last), dtype=np.int64)
-    minutes = minutes[in_session(one, minutes * MINUTE) & (one.venue == LINEAR)]
+    minutes = minutes[in_session(one, minutes * MINUTE) & one.derivative]
     key = key_of("liquidation", seed, one.venue, one.symbol)
     hours = minutes // 60
     rush = fractions(key, hours) < _RUSH
@@ -108,6 +120,6 @@ def liquidations(seed: int, one: Instrument, lower: int, upper: int) -> Liquidat
     halvings = (dice >> np.uint64(36) & np.uint64(7)).astype(np.int64)
     size = (dice >> np.uint64(44)).astype(np.int64)
     contracts = (size * (one.typical_lots * 8) >> (18 + halvings)) + 1
-    number = ((minute - _FIRST_MINUTE) * 100 + ordinal) * _CONTRACTS + _PLACES.get(one.symbol, 0)
+    number = ((minute - _FIRST_MINUTE) * 100 + ordinal) * _CONTRACTS + _place(one)
     found = Liquidations(time, number + _FIRST_ID, sell, units, contracts)
     return found.where((time * 1000 >= lower) & (time * 1000 < upper))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from . import linear, spot
+from . import coin_margined, linear, spot
 from .answers import Answer, Ask, Exchange, Refusal, page, reply
 from .archive import ArchiveHost
 from .breakage import bend_of, broken_body
@@ -27,7 +27,7 @@ from .websocket import Sockets
 HOSTS = {"htx-spot": SPOT, "htx-swap": SWAP, "htx-archive": ARCHIVE}
 """URL prefix -> key of the host it stands for."""
 
-_ENDPOINTS = {SPOT: spot.ENDPOINTS, SWAP: linear.ENDPOINTS}
+_ENDPOINTS = {SPOT: spot.ENDPOINTS, SWAP: linear.ENDPOINTS | coin_margined.ENDPOINTS}
 _UNANSWERED = 499  # never sent: the socket is closed by then
 _QUICK = ("1min", "5min")  # made on the event loop; longer periods may take a second when asked first
 

@@ -123,11 +123,15 @@ def spot_kline_rows(rows: Columns) -> bytes:
 
 
 def linear_kline_rows(rows: Columns, zero: str) -> bytes:
-    """Candles in the field order of sample linear-kline. `vol` is contracts, `amount` coins, both sides counted."""
-    amount, turnover = _plain_tokens(rows["volume"]), _plain_tokens(rows["quote_volume"])
+    """Candles in the field order of sample linear-kline. `vol` is contracts, `amount` coins, both sides counted.
+    Coin-margined ones have no turnover (sample coinswap-kline)."""
+    amount = _plain_tokens(rows["volume"])
+    turnover = None if rows["quote_volume"] is None else _plain_tokens(rows["quote_volume"])
     if zero != "0":
         for index in np.flatnonzero(rows["trade_count"] == 0).tolist():
-            amount[index] = turnover[index] = zero.encode()
+            amount[index] = zero.encode()
+            if turnover is not None:
+                turnover[index] = zero.encode()
     return _rows(
         [
             ("amount", amount),
@@ -137,7 +141,7 @@ def linear_kline_rows(rows: Columns, zero: str) -> bytes:
             ("id", _tokens(rows["open_time"] // 1_000_000)),
             ("low", _plain_tokens(rows["low"])),
             ("open", _plain_tokens(rows["open"])),
-            ("trade_turnover", turnover),
+            *(() if turnover is None else (("trade_turnover", turnover),)),
             ("vol", _tokens(rows["contracts"])),
         ]
     )
@@ -157,6 +161,24 @@ def index_kline_rows(rows: Columns) -> bytes:
             ("low", prices["low"]),
             ("open", prices["open"]),
             ("trade_turnover", nothing),
+            ("vol", nothing),
+        ]
+    )
+
+
+def index_number_rows(rows: Columns) -> bytes:
+    """Candles in the field order of sample coinfut-index-kline: numbers, and no turnover."""
+    nothing = [b"0"] * len(rows["open_time"])
+    prices = {name: _plain_tokens(rows[name]) for name in _PRICES}
+    return _rows(
+        [
+            ("amount", nothing),
+            ("close", prices["close"]),
+            ("count", nothing),
+            ("high", prices["high"]),
+            ("id", _tokens(rows["open_time"] // 1_000_000)),
+            ("low", prices["low"]),
+            ("open", prices["open"]),
             ("vol", nothing),
         ]
     )
@@ -192,7 +214,11 @@ def linear_trade_groups(rows: Columns) -> bytes:
             ("price", _plain_tokens(rows["price"])),
             ("ts", times),
             ("quantity", _plain_tokens(rows["quantity"])),
-            ("trade_turnover", _plain_tokens(rows["quote_quantity"])),
+            *(
+                ()
+                if rows["quote_quantity"] is None
+                else (("trade_turnover", _plain_tokens(rows["quote_quantity"])),)
+            ),
         ],
         rows["order"],
         [b'{"data":['] * len(times),

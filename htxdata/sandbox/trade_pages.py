@@ -12,8 +12,9 @@ from .answers import Answer, Ask, Exchange, hyphens, underscores
 from .bars import Columns
 from .breakage import take
 from .candles import number
-from .instruments import INSTRUMENTS, LINEAR, SPOT, Instrument, contract
+from .instruments import INSTRUMENTS, LINEAR, SPOT, Instrument
 from .noise import Ints, key_of, words
+from .product_lines import USDT, Line
 from .spelling import linear_trade_groups, piece, plain, spot_trade_groups
 
 GROUPS = (
@@ -85,20 +86,11 @@ def spot_newest(exchange: Exchange, ask: Ask) -> Answer:
     return Answer(head.encode() + (_spot_rows(rows) or b"null") + b"}")
 
 
-def _contract(ask: Ask) -> Instrument:
-    one = contract(ask.query["contract_code"], ask.now)
-    if one is None:
-        raise hyphens(ask, "invalid-parameter", "invalid symbol")
-    return one
-
-
-def linear_history(exchange: Exchange, ask: Ask) -> Answer:
+def contract_history(line: Line, exchange: Exchange, ask: Ask) -> Answer:
     """/linear-swap-ex/market/history/trade: size is required; oldest first, JSON numbers."""
-    if not ask.query.get("contract_code"):
-        raise underscores(ask, 1066, "contract_code cannot be empty.")
-    one, size = _contract(ask), _sized(ask, None)
-    rows = _newest(exchange, ask, LINEAR, one.symbol, size)
-    head = f'{{"ch":"market.{ask.query["contract_code"].upper()}.trade.detail","data":['
+    code, one = line.asked(ask), line.meant(ask)
+    rows = _newest(exchange, ask, line.venue, one.symbol, _sized(ask, None))
+    head = f'{{"ch":"market.{code.upper()}.trade.detail","data":['
     tail = f'],"status":"ok","ts":{ask.ms}}}'
     return Answer(head.encode(), piece(linear_trade_groups(rows)), tail.encode())
 
@@ -109,7 +101,7 @@ def linear_newest(exchange: Exchange, ask: Ask) -> Answer:
     if business not in ("swap", "futures", "all"):
         raise underscores(ask, 1067, "The business_type field is invalid.")
     if code:
-        chosen = [_contract(ask)]
+        chosen = [USDT.meant(ask)]
     else:
         kinds = {"swap": ("swap",), "futures": ("future",), "all": ("swap", "future")}[business]
         listed = INSTRUMENTS[LINEAR].values()

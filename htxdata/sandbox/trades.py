@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .instruments import LINEAR, SPOT, Instrument
+from .instruments import FUTURES, INVERSE, LINEAR, SPOT, Instrument
 from .noise import Floats, Ints, key_of, path, words
 from .periods import MINUTE
 
@@ -19,7 +19,7 @@ _ORDINALS = 32  # more than the trades of any minute
 _COUNT_BITS, _TAIL = 12, 15
 # The first order's number, so that ids have as many digits as the venue's: 12 on spot (sample spot-history-trade),
 # 19 on contracts (1000219512747480000, htx-api 4.5), which no double holds.
-_ORDERS = {SPOT: 10**11, LINEAR: 10**14}
+_ORDERS = {SPOT: 10**11, LINEAR: 10**14, INVERSE: 10**14, FUTURES: 10**14}
 _FILLS = 10_000  # a contract trade's id is its order's number x 10000 + n (htx-api 4.5)
 
 
@@ -139,7 +139,7 @@ class Trading:
         price *= one.tick_units
         quantity, quote, contracts = _sizes(one, dice, price)
         order = minute * 100 + (ordinal - fill) + _ORDERS[one.venue]
-        identity = (order * _FILLS if one.venue == LINEAR else order) + fill
+        identity = (order * _FILLS if one.derivative else order) + fill
         return Trades(time, minute, order, identity, price, quantity, quote, contracts, buy)
 
 
@@ -171,14 +171,24 @@ def _sizes(one: Instrument, dice: Any, price: Ints) -> tuple[Ints, Ints, Ints]:
     halvings = (dice >> np.uint64(37) & np.uint64(7)).astype(np.int64)
     lots = (size * (one.typical_lots * 8) >> (18 + halvings)) + 1
     contracts = np.zeros(len(price), dtype=np.int64)
-    if one.venue == LINEAR:
+    if one.derivative:
         lots *= 2  # volumes of derivatives count both sides and are always even (htx-api 1.5, 4.5)
         contracts = lots
+    if one.face:
+        return coins_of(one, lots, price), lots * one.face, contracts
     quantity = lots * one.lot_units
     quote = price * quantity
     if surplus:
         quote = (quote + 10**surplus // 2) // 10**surplus
     return quantity, quote, contracts
+
+
+def coins_of(one: Instrument, contracts: Ints, price: Ints) -> Ints:
+    """How many coins (in units) so many coin-margined contracts are at a price (in units), rounded."""
+    coins: Ints = np.rint(
+        contracts * (one.face * 10.0 ** (one.quantity_decimals + one.price_decimals)) / price
+    ).astype(np.int64)
+    return coins
 
 
 def _quantiles(rate: float) -> Ints:

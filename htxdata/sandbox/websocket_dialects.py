@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from .product_lines import COIN_FUTURES, COIN_SWAPS, USDT
 from .websocket_lines import Heartbeat, Line
 from .websocket_notices import NoticeDialect
-from .websocket_topics import Topic, Unknown, linear_topic, spot_topic
+from .websocket_topics import Topic, Unknown, contract_topic, spot_topic
 
 if TYPE_CHECKING:
     from .websocket import Sockets
@@ -58,7 +59,7 @@ class MarketDialect:
         """The topic that a text names; Unknown if there is none."""
         if self.host == SPOT_HOST:
             return spot_topic(self.path, text, now)
-        return linear_topic(self.path, text, now, str(said.get("data_type") or ""))
+        return contract_topic(self.path, text, now, str(said.get("data_type") or ""))
 
     async def heard(self, sockets: Sockets, line: Line, said: dict[str, Any], now: int) -> None:
         try:
@@ -129,12 +130,12 @@ _SPOT_REQUESTS, _LINEAR_SUBSCRIPTIONS, _LINEAR_REQUESTS = (1, 0.1), (40, 1.0), (
 DIALECTS: dict[tuple[str, str], Dialect] = {
     ("htx-spot", "/ws"): MarketDialect(SPOT_HOST, "/ws", 2, None, _SPOT_REQUESTS),
     ("htx-spot", "/feed"): MarketDialect(SPOT_HOST, "/feed", 2, None, _SPOT_REQUESTS),
-    ("htx-swap", "/linear-swap-ws"): MarketDialect(
-        SWAP_HOST, "/linear-swap-ws", 5, _LINEAR_SUBSCRIPTIONS, _LINEAR_REQUESTS
-    ),
-    ("htx-swap", "/ws_index"): MarketDialect(
-        SWAP_HOST, "/ws_index", 5, _LINEAR_SUBSCRIPTIONS, _LINEAR_REQUESTS
-    ),
-    ("htx-swap", "/linear-swap-notification"): NoticeDialect(SWAP_HOST, 5, _LINEAR_SUBSCRIPTIONS),
+    **{
+        ("htx-swap", path): MarketDialect(SWAP_HOST, path, 5, _LINEAR_SUBSCRIPTIONS, _LINEAR_REQUESTS)
+        for path in ("/linear-swap-ws", "/swap-ws", "/ws", "/ws_index")
+    },
+    ("htx-swap", "/linear-swap-notification"): NoticeDialect(SWAP_HOST, USDT, 5, _LINEAR_SUBSCRIPTIONS),
+    ("htx-swap", "/swap-notification"): NoticeDialect(SWAP_HOST, COIN_SWAPS, 5, _LINEAR_SUBSCRIPTIONS),
+    ("htx-swap", "/notification"): NoticeDialect(SWAP_HOST, COIN_FUTURES, 5, _LINEAR_SUBSCRIPTIONS),
 }
 """URL prefix and path -> how it is spoken there."""

@@ -140,9 +140,11 @@ def linear_candle(rows: Columns, place: int, match: int | None) -> bytes:
         b'"%b":%b' % (name.encode(), number("", float(rows["volume" if name == "amount" else name][place])))
         for name in names
     )
-    turnover, count = number("", float(rows["quote_volume"][place])), int(rows["trade_count"][place])
-    volume = int(rows["contracts"][place])
-    return b'{%b,%b,"vol":%d,"trade_turnover":%b,"count":%d}' % (head, inside, volume, turnover, count)
+    count, volume = int(rows["trade_count"][place]), int(rows["contracts"][place])
+    turnover = b""
+    if rows["quote_volume"] is not None:  # coin-margined ones have none
+        turnover = b',"trade_turnover":%b' % number("", float(rows["quote_volume"][place]))
+    return b'{%b,%b,"vol":%d%b,"count":%d}' % (head, inside, volume, turnover, count)
 
 
 class Day:
@@ -164,7 +166,7 @@ class Day:
         spelled = [float(value) for value in (prices[0], prices[-1], prices.max(), prices.min())]
         self.found = dict(zip(("open", "close", "high", "low"), spelled, strict=True)) | {
             "amount": round(float(rows["quantity"].sum()), one.quantity_decimals),
-            "turnover": round(float(rows["quote_quantity"].sum()), one.quote_decimals),
+            "turnover": 0.0 if one.face else round(float(rows["quote_quantity"].sum()), one.quote_decimals),
             "count": count,
             "last": float(rows["quantity"][-1]) if count else 0.0,
             "contracts": int(rows["contracts"].sum()) if rows["contracts"] is not None else 0,
@@ -213,14 +215,13 @@ class DetailFeed(Feed):
         best = best_of(self.floor, one, tick)
         quotes = b"" if best is None else b',"bid":[%b,%b],"ask":[%b,%b]' % best
         return (
-            b'{"id":%d,"mrid":%d,"open":%b,"close":%b,"high":%b,"low":%b,"amount":%b,"vol":%d,"trade_turnover":%b,'
-            b'"count":%d%b}'
+            b'{"id":%d,"mrid":%d,"open":%b,"close":%b,"high":%b,"low":%b,"amount":%b,"vol":%d%b,"count":%d%b}'
             % (
                 now // 60_000_000 * 60,
                 match,
                 *(day.text(name) for name in ("open", "close", "high", "low", "amount")),
                 day.found["contracts"],
-                day.text("turnover"),
+                b"" if one.face else b',"trade_turnover":%b' % day.text("turnover"),
                 day.found["count"],
                 quotes,
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import derived
 from .bars import Columns
-from .instruments import LINEAR, Instrument
+from .instruments import Instrument
 from .periods import SECOND, open_of, slot_of
 from .websocket_feeds import Feed
 from .websocket_floor import Floor
@@ -62,7 +62,7 @@ class IndexFeed(Feed):
     def _tick(self, now: int) -> bytes:
         start = open_of(self._period, slot_of(self._period, now))
         source = self.floor.market.computed(KINDS[self._kind])
-        rows = source.candles(LINEAR, self.one.symbol, self._period, start, start + 1, now)
+        rows = source.candles(self.one.venue, self.one.symbol, self._period, start, start + 1, now)
         return index_candle(self._kind, rows, 0, True) if len(rows["open_time"]) else b""
 
 

@@ -98,7 +98,7 @@ def trade_rows(venue: str, rows: Columns, pushed: bool) -> list[bytes]:
     """Each trade as in a push, or as in an answer to a request, where derivatives have strings (htx-api 7.4)."""
     times, ids = (rows["trade_time"] // 1000).tolist(), rows["trade_id"].tolist()
     numbers = [
-        [number(venue, value) for value in rows[name].tolist()]
+        [b""] * len(ids) if rows[name] is None else [number(venue, value) for value in rows[name].tolist()]
         for name in ("quantity", "price", "quote_quantity")
     ]
     sides = [side.encode() for side in rows["side"].tolist()]
@@ -117,16 +117,16 @@ def trade_rows(venue: str, rows: Columns, pushed: bool) -> list[bytes]:
         ]
         return made[::-1]
     contracts = rows["contracts"].tolist()
+    quote = b'"' if not pushed else b""
+    turnovers = [b',"trade_turnover":%b%b%b' % (quote, one, quote) if one else b"" for one in numbers[2]]
     if pushed:
         return [
-            b'{"amount":%d,"quantity":%b,"trade_turnover":%b,"ts":%d,"id":%d,"price":%b,"direction":"%b"}'
-            % row
-            for row in zip(contracts, numbers[0], numbers[2], times, ids, numbers[1], sides, strict=True)
+            b'{"amount":%d,"quantity":%b%b,"ts":%d,"id":%d,"price":%b,"direction":"%b"}' % row
+            for row in zip(contracts, numbers[0], turnovers, times, ids, numbers[1], sides, strict=True)
         ]
     return [
-        b'{"amount":"%d","ts":%d,"id":%d,"price":"%b","direction":"%b","quantity":"%b","trade_turnover":"%b"}'
-        % row
-        for row in zip(contracts, times, ids, numbers[1], sides, numbers[0], numbers[2], strict=True)
+        b'{"amount":"%d","ts":%d,"id":%d,"price":"%b","direction":"%b","quantity":"%b"%b}' % row
+        for row in zip(contracts, times, ids, numbers[1], sides, numbers[0], turnovers, strict=True)
     ]
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .instruments import INSTRUMENTS, LINEAR, Instrument, contract, contract_type
+from .instruments import FUTURES, INSTRUMENTS, LINEAR, Instrument, contract_type
+from .linear_funding import fee_asset
 from .linear_indicative import _coming as coming
 from .linear_liquidations import _turnover as turnover
+from .product_lines import Line as Product
 from .spelling import plain
 from .websocket_feeds import LATE, Feed
 from .websocket_floor import Floor
@@ -78,7 +80,7 @@ class FundingFeed(NoticeFeed):
         """The rate as it looks at that time, and the settlement it is for (sample linear-ws-funding-rate-push)."""
         floor, at = self.floor, ms * 1000
         replay = floor.replay
-        recorded = replay is not None and replay.covers(LINEAR, one.symbol, "funding_rates")
+        recorded = replay is not None and replay.covers(one.venue, one.symbol, "funding_rates")
         source = replay if recorded and replay is not None else floor.market
         times, rate = coming(source, floor.market.seed, one, at)
         if not times:
@@ -86,7 +88,7 @@ class FundingFeed(NoticeFeed):
         return {
             "symbol": one.base,
             "contract_code": one.symbol,
-            "fee_asset": "USDT",
+            "fee_asset": fee_asset(one),
             "funding_time": str(ms // 60_000 * 60_000),
             "funding_rate": rate,
             "settlement_time": str(times[0] // 1000),
@@ -116,7 +118,7 @@ class LiquidationFeed(NoticeFeed):
     def _made(self, start: int, end: int) -> list[tuple[int, dict[str, Any]]]:
         made = []
         for one in self.ones:
-            rows = self.floor.market.liquidations(LINEAR, one.symbol, start, end)
+            rows = self.floor.market.liquidations(one.venue, one.symbol, start, end)
             names = ("liquidated_at", "side", "price", "quantity", "contracts")
             made += [
                 (row[0], _liquidation(one, *row))
@@ -128,8 +130,15 @@ class LiquidationFeed(NoticeFeed):
 def _liquidation(
     one: Instrument, time: int, side: str, price: float, quantity: float, contracts: int
 ) -> dict[str, Any]:
-    """A row as in sample linear-ws-liquidation-orders-push."""
+    """A row as in sample linear-ws-liquidation-orders-push. Of coin-margined contracts there is none: that they have no
+    turnover is [C]."""
     cost = f"{turnover(price, quantity):f}"
+    more: dict[str, Any] = {
+        "trade_turnover": orjson.Fragment(cost.rstrip("0").rstrip(".") if "." in cost else cost),
+        "contract_type": contract_type(one, time),
+        "pair": f"{one.base}-{one.quote}",
+        "business_type": "swap" if one.delivery_at is None else "futures",
+    }
     return {
         "symbol": one.base,
         "contract_code": one.symbol,
@@ -139,10 +148,7 @@ def _liquidation(
         "price": orjson.Fragment(plain(price)),
         "created_at": time // 1000,
         "amount": orjson.Fragment(plain(quantity)),
-        "trade_turnover": orjson.Fragment(cost.rstrip("0").rstrip(".") if "." in cost else cost),
-        "contract_type": contract_type(one, time),
-        "pair": f"{one.base}-{one.quote}",
-        "business_type": "swap" if one.delivery_at is None else "futures",
+        **(more if one.venue == LINEAR else {}),
     }
 
 
@@ -157,6 +163,7 @@ class NoticeDialect:
     """`op` in everything. The limit is (subscriptions, seconds)."""
 
     host: str
+    product: Product
     patience: int
     subscriptions: tuple[int, float]
 
@@ -199,7 +206,7 @@ class NoticeDialect:
             raise _Refused(_REPEATED, "Repeated subscription.")
         if sockets.too_full(line, 1):
             raise _Refused(_TOO_MANY, "429 too many request topics")
-        ones = _meant(code, kind, now)
+        ones = _meant(self.product, code, kind, now)
         feed: NoticeFeed
         if kind == "funding_rate":
             feed = FundingFeed(sockets.floor, text, ones, code, now, sockets.manners.funding_seconds)
@@ -229,12 +236,17 @@ def _topic(said: dict[str, Any]) -> tuple[str, str, str]:
     return f"public.{code.upper()}.{kind}", code.upper(), kind
 
 
-def _meant(code: str, kind: str, now: int) -> list[Instrument]:
-    """The contracts of a code: fundings are of perpetuals alone."""
+def _meant(product: Product, code: str, kind: str, now: int) -> list[Instrument]:
+    """The contracts of a code: fundings are of perpetuals alone. Coin-margined futures are named by coin (7.6)."""
+    listed = INSTRUMENTS[product.venue].values()
+    every = [one for one in listed if one.status_at(now) in ("online", "suspend")]
+    if product.venue == FUTURES and kind != "funding_rate":
+        every = [one for one in every if code in ("*", one.base)]
+        if every:
+            return every
     if code == "*":
-        every = [one for one in INSTRUMENTS[LINEAR].values() if one.status_at(now) in ("online", "suspend")]
         return [one for one in every if one.delivery_at is None or kind != "funding_rate"]
-    one = contract(code, now)
+    one = product.find(code, now) if product.venue != FUTURES else None
     if (
         one is None
         or one.status_at(now) == "offline"

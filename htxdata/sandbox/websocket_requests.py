@@ -7,7 +7,7 @@ from typing import Any
 
 from .bars import Columns
 from .candles import number as whole_number
-from .instruments import LINEAR, SPOT
+from .instruments import SPOT
 from .live_books import TICK
 from .periods import SECOND, open_of, slot_of
 from .spelling import spot_kline_rows
@@ -86,7 +86,7 @@ def _computed(
 
     def rows(first: int, last: int) -> Columns:
         return source.candles(
-            LINEAR, one.symbol, period, open_of(period, first), open_of(period, last + 1), now
+            one.venue, one.symbol, period, open_of(period, first), open_of(period, last + 1), now
         )
 
     found = _page(rows, _span(asked, _LINEAR_SPAN), period, one.listed_at, now, _LINEAR_ROWS)

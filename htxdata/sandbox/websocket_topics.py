@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .instruments import INSTRUMENTS, SPOT, Instrument, contract
+from .derived import exists
+from .instruments import INSTRUMENTS, SPOT, Instrument, contract, future, swap
 from .periods import PERIODS
 from .websocket_books import BestFeed, DiffFeed, FastFeed, RefreshFeed, StepFeed
 from .websocket_feeds import DetailFeed, Feed, KlineFeed, TickerFeed, TradeFeed
@@ -69,14 +70,25 @@ def _spot_known(path: str, what: str) -> bool:
     return refresh or what in plain or (what.startswith("kline.") and what[6:] in PERIODS)
 
 
-def linear_topic(path: str, text: str, now: int, options: str = "") -> Topic:
-    """A topic of /linear-swap-ws, or of /ws_index; the contract's case does not matter (htx-api 1.2)."""
+_FINDERS = {
+    "/linear-swap-ws": (contract,),
+    "/swap-ws": (swap,),
+    "/ws": (future,),
+    "/ws_index": (contract, swap, future),
+}
+"""Path -> who may be named there; a code is of one product line only."""
+
+
+def contract_topic(path: str, text: str, now: int, options: str = "") -> Topic:
+    """A topic of a product line's socket, or of /ws_index; the contract's case does not matter (htx-api 1.2)."""
     head, code, what = _split(text)
     index = path == "/ws_index"
     if head != "market" or not (_index_known(what) if index else _linear_known(what)):
         raise Unknown(f"invalid topic {text}")
-    one = contract(code, now)
+    one = next((one for find in _FINDERS[path] if (one := find(code, now)) is not None), None)
     if one is None or one.status_at(now) == "offline":
+        raise Unknown("invalid symbol")
+    if index and not exists(KINDS[what.partition(".")[0]], one):
         raise Unknown("invalid symbol")
     if what.endswith(".high_freq"):
         options = options or "snapshot"
