@@ -153,10 +153,15 @@ def topics_of(wanted: Wanted, session: Session) -> tuple[list[Topics], dict[str,
     symbols = match_symbols(venue, wanted.symbols, listed)
     out = []
     for feed, periods in chosen:
-        topics = {feed.topic(symbol, period): symbol for symbol in symbols for period in periods}
+        topics: dict[str, list[str]] = {}
+        for symbol in symbols:
+            for period in periods:
+                topics.setdefault(feed.topic(symbol, period), []).append(symbol)
         names, most = list(topics), feed.dialect.most_topics
         for at in range(0, len(names), most):
-            out.append(Topics(feed, {name: topics[name] for name in names[at : at + most]}))
+            chosen_names = names[at : at + most]
+            shared = {name: topics[name] for name in chosen_names if feed.symbol_of(name) is None}
+            out.append(Topics(feed, {name: topics[name][0] for name in chosen_names}, shared))
     return out, sizes
 
 
@@ -228,7 +233,7 @@ class _Capture:
         self._last = (self._began, 0)
         self._done = Captured()
         self._gaps: dict[str, list[Gap]] = {}
-        self._symbols = {symbol for each in topics for symbol in each.symbols.values()}
+        self._symbols = {symbol for each in topics for symbol in each.names}
         self._bridge: Bridge | None = None
         bridged = next((feed for feed in feeds if bridge_for(hands.venue, feed.dataset) is not None), None)
         if bridged is not None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from htxdata.errors import BadReply, StoreError
@@ -47,13 +48,22 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Topics:
-    """What one connection hears: topics of one feed, and the symbol of each."""
+    """What one connection hears: topics of one feed, and the symbol of each.
+
+    ``shared`` are the symbols of topics that tell of several, and do not name them.
+    """
 
     feed: Feed
     symbols: Mapping[str, str]
+    shared: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """All symbols, each once."""
+        return list(dict.fromkeys([*self.symbols.values(), *chain.from_iterable(self.shared.values())]))
 
     def __str__(self) -> str:
-        names = list(dict.fromkeys(self.symbols.values()))
+        names = self.names
         return f"{self.feed.name} of {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
 
 
@@ -81,7 +91,7 @@ class Hands:
 
 def begun(
     hands: Hands, feed: Feed, symbols: Mapping[str, str], records: Sequence[Record], *, takes_over: str | None = None,
-    bridged: bool = True,
+    bridged: bool = True, shared: Mapping[str, Sequence[str]] | None = None,
 ) -> Reel:  # fmt: skip
     """A new reel that says what it is of (``symbols``: by topic), with ``records`` at its head."""
     now = time.time_ns() // 1000
@@ -91,6 +101,8 @@ def begun(
         "bridge": bridged, "takes_over": takes_over, "version": VERSION,
         "facts": {s: hands.facts[s] for s in dict.fromkeys(symbols.values()) if s in hands.facts},
     }  # fmt: skip
+    if shared:
+        said["shared"] = shared
     reel.note(now, said)
     for record in records:
         reel.note(record.received_at, record.said, record.body)
@@ -107,7 +119,9 @@ class Connection:
         """``records`` are replies that no reel has yet; they go to the head of this one, connected or not."""
         feed = topics.feed
         self._topics, self._feed = topics, feed
-        reel = begun(hands, feed, topics.symbols, records, takes_over=takes_over, bridged=bridged)
+        reel = begun(
+            hands, feed, topics.symbols, records, takes_over=takes_over, bridged=bridged, shared=topics.shared
+        )
         self.name = reel.path.name
         self.opened = time.monotonic()
         self.books = BookWatch(feed.whole_by)

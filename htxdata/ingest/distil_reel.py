@@ -109,6 +109,11 @@ class ReelReader:
             key = self.feed.symbol_of(str(topic))
             if key is not None and topic not in known.topics:
                 known.topics[topic] = self._topics[key] = Topic(*key)
+        for topic, symbols in (said.get("shared") or {}).items():  # one that tells of several, and names none
+            for symbol in symbols:
+                name = f"{topic} {symbol}"
+                if name not in known.topics:
+                    known.topics[name] = self._topics[symbol, None] = Topic(symbol, None)
 
     def _torn(self) -> None:
         """Frames were lost with the tape. The numbers of books tell what that did to them; of all others, nothing was
@@ -195,6 +200,12 @@ class ReelReader:
             name = heard.topic
             if name in waiting:
                 self._start(waiting, name, at, received_at)
+            for one in [one for one in waiting if one.startswith(f"{name} ")] if self._shared else ():
+                self._start(waiting, one, at, received_at)
+
+    @property
+    def _shared(self) -> bool:
+        return any(" " in name for name in self.known.topics)
 
     def _start(self, waiting: set[str], name: str, at: int, received_at: int) -> None:
         topic = self.known.topics[name]

@@ -96,7 +96,7 @@ class Drive:
 
 def rows_of(dataset: Dataset, parsed: Parsed, received_at: int) -> pa.Table | None:
     """What was parsed, as a table that may be stored; ``None`` where there are no rows."""
-    if not parsed.page.count:
+    if not parsed.page.count or not len(parsed.columns[dataset.time_column]):  # rows of another symbol are none of ours
         return None
     return conform(dataset, {**parsed.columns, "source": "rest", "received_at": received_at}, parsed.unfit)
 

@@ -10,6 +10,7 @@ from htxdata.market import Listing, Series
 from htxdata.protocol.dialect import Dialect
 from htxdata.protocol.paging import Ask, Page
 from htxdata.protocol.wire import Fault, LimitHeaders, Reply, Request
+from htxdata.timeline import Window
 
 WalkKind = Literal["time", "cursor", "page", "latest", "tail"]
 
@@ -244,6 +245,23 @@ class Feed:
 
 
 @dataclass(frozen=True)
+class Deliveries:
+    """How a venue's contracts end that are delivered on a day, and what it calls those that follow each other.
+
+    ``by_name`` is what the name of such a contract alone tells of it (None for any other symbol), ``kept`` how long
+    after its delivery (microseconds) it can still be asked for over REST, ``size`` its contract size by the venue's
+    documentation. ``holders`` are the contracts that an alias meant within a window, given those that are known and
+    what time it is (None for what is no alias); ``next_roll`` is when the next of them take over.
+    """
+
+    by_name: Callable[[str], Listing | None]
+    kept: int
+    size: Callable[[str], float | None]
+    holders: Callable[[str, Mapping[str, Listing], Window, int], Sequence[tuple[str, Window]] | None]
+    next_roll: Callable[[int], int]
+
+
+@dataclass(frozen=True)
 class Venue:
     """One venue: what can be asked of it, and how it says that something is wrong.
 
@@ -277,6 +295,8 @@ class Venue:
     """Those of one dataset in order of preference: the next is asked for what the one before did not tell."""
 
     feeds: tuple[Feed, ...] = ()
+    deliveries: Deliveries | None = None
+    """Where all its contracts are delivered one day."""
 
     def feed(self, name: str) -> Feed | None:
         return next((feed for feed in self.feeds if feed.name == name), None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from htxdata.market import Series
 from htxdata.venues import VENUES
 from tests.venues.contract import Body, Speech, Tongue, VenueContract
@@ -239,6 +241,72 @@ _LIQUIDATED_3 = [
     for row in _LIQUIDATED
 ]
 
+_COIN_ROWS = [{name: value for name, value in row.items() if name != "trade_turnover"} for row in _LINEAR_ROWS]
+_COIN_TRADES = [
+    {
+        **{name: value for name, value in row.items() if name != "trade_turnover"},
+        "quantity": quantity,
+    }
+    for row, quantity in zip(_LINEAR_TRADES, ("0.0047300", "0.236501338"), strict=True)
+]
+
+
+def _of(code: str, speech: Speech, **more: object) -> Speech:
+    """The same said of another contract."""
+    rows = [
+        {name: value.replace("BTC-USDT", code) for name, value in row.items() if name != "trade_turnover"}
+        for row in speech.rows
+    ]
+    foreign = (*speech.foreign, lambda body: body.replace(f'"{code}"'.encode(), b'"ETH-USD"', 1))
+    positive = tuple(name for name in speech.positive if name != "trade_turnover")
+    numbers = tuple(name for name in speech.numbers if name != "trade_turnover")
+    keep = [bend for bend in foreign if bend(speech.wrap(_series(code), rows)) != speech.wrap(_series(code), rows)]
+    return replace(
+        speech, symbol=code, rows=rows, foreign=tuple(keep), positive=positive, numbers=numbers, **more
+    )  # type: ignore[arg-type]
+
+
+def _series(code: str) -> Series:
+    return Series("klines", "htx-inverse", code, "1min")
+
+
+_COIN_LIQUIDATED = [
+    {**row, "amount": amount} for row, amount in zip(_LIQUIDATED_3, ("0.00472998", "0.931151"), strict=True)
+]
+
+
+def _coin_klines(code: str) -> Speech:
+    names = ("id", "open", "close", "low", "high", "amount", "vol", "count")
+    return Speech(code, _COIN_ROWS, _candles(False), names, "id", ("amount", "vol", "count"), _FOREIGN)
+
+
+def _coin_trades(code: str) -> Speech:
+    names = ("ts", "id", "amount", "price", "quantity")
+    return Speech(code, _COIN_TRADES, _groups(False), names, "ts", ("amount", "price", "quantity"), _OTHER_MARKET)
+
+
+def _coin_liquidations(code: str) -> Speech:
+    names = ("query_id", "created_at", "volume", "amount", "price")
+    positive = ("query_id", "volume", "amount", "price")
+    speech = Speech("BTC-USDT", _COIN_LIQUIDATED, _three, names, "created_at", positive, (_CODE[1],))
+    return _of(code, speech)
+
+
+def _index(code: str) -> Speech:
+    rows = [
+        {"amount": "0", "close": "42298.6", "count": "0", "high": "42310.0", "id": "1704067200", "low": "4.226E+4",
+         "open": "42283.58", "vol": "0"},
+        {"amount": "0", "close": "42283.6", "count": "0", "high": "42310.0", "id": "1704067260", "low": "42260",
+         "open": "42283.58", "vol": "0"},
+    ]  # fmt: skip
+
+    def wrap(series: Series, rows: list[dict[str, str]]) -> bytes:
+        return _computed("index")(replace(series, symbol="BTC-USD"), rows)
+
+    names = ("id", "open", "close", "low", "high")
+    return Speech(code, rows, wrap, names, "id", (), _price("index").foreign, asked_as="BTC-USD")
+
+
 def _coin_margined(code: str, delivery: str) -> dict[str, str]:
     return {
         "symbol": '"BTC"',
@@ -386,13 +454,40 @@ TONGUES = {
         typed=("btc-usdt", "BTC-USDT"),
     ),
     "htx-inverse": Tongue(
-        {},
+        {
+            "/swap-ex/market/history/kline": _coin_klines("BTC-USD"),
+            "/swap-api/v1/swap_historical_funding_rate": _of(
+                "BTC-USD",
+                Speech("", _FUNDING_1, _one, ("funding_rate", "funding_time"), "funding_time", (), _CODE),
+            ),
+            "/swap-ex/market/history/trade": _coin_trades("BTC-USD"),
+            "/index/market/history/swap_mark_price_kline": _of("BTC-USD", _price("mark_price")),
+            "/index/market/history/index": _index("BTC-USD"),
+            "/index/market/history/swap_premium_index_kline": _of("BTC-USD", _price("premium_index")),
+            "/index/market/history/swap_estimated_rate_kline": _of("BTC-USD", _price("estimated_rate")),
+            "/swap-api/v1/swap_his_open_interest": Speech(
+                "BTC-USD",
+                [{name: value for name, value in row.items() if name != "value"} for row in _INTEREST],
+                _ticks,
+                ("volume", "amount_type", "ts"),
+                "ts",
+                ("volume",),
+                (_CODE[1], lambda body: body.replace(b'"amount_type":1', b'"amount_type":2', 1)),
+            ),
+            "/swap-api/v3/swap_liquidation_orders": _coin_liquidations("BTC-USD"),
+        },
         Speech("", [_coin_margined("BTC-USD", '""')], _list, ("contract_size", "price_tick", "contract_status"), ""),
         status=("contract_status", "10"),
         typed=("btc-usd", "BTC-USD"),
     ),
     "htx-futures": Tongue(
-        {},
+        {
+            "/market/history/kline": _coin_klines("BTC240329"),
+            "/market/history/trade": _coin_trades("BTC240329"),
+            "/index/market/history/mark_price_kline": _of("BTC240329", _price("mark_price")),
+            "/index/market/history/index": _index("BTC240329"),
+            "/api/v3/contract_liquidation_orders": replace(_coin_liquidations("BTC240329"), asked_as="BTC"),
+        },
         Speech(
             "",
             [_coin_margined("BTC210813", '"1628841600000"'), _coin_margined("BTC211231", '"1640937600000"')],
@@ -426,14 +521,14 @@ class TestLinear(VenueContract):
 
 
 class TestInverse(VenueContract):
-    """HTX coin-margined swaps: their list so far."""
+    """HTX coin-margined swaps."""
 
     venue_name = "htx-inverse"
     tongue = TONGUES["htx-inverse"]
 
 
 class TestFutures(VenueContract):
-    """HTX coin-margined dated futures: their list so far."""
+    """HTX coin-margined dated futures."""
 
     venue_name = "htx-futures"
     tongue = TONGUES["htx-futures"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from htxdata.protocol.wire import LimitHeaders, Request
-from htxdata.venues.htx import archive, feeds, futures, inverse, linear, spot, symbols
+from htxdata.venues.htx import archive, deliveries, feeds, futures, inverse, linear, spot, symbols
 from htxdata.venues.htx.verdicts import judge
-from htxdata.venues.terms import Venue
+from htxdata.venues.terms import Deliveries, Venue
 
 SPOT = Venue(
     name="htx-spot",
@@ -47,12 +47,16 @@ INVERSE = Venue(
     host="htx_swap_rest",
     judge=judge,
     limit_headers=LINEAR.limit_headers,
-    endpoints=(),  # nothing to backfill yet
+    endpoints=inverse.ENDPOINTS,
     listings=(inverse.LISTING,),
     describe=inverse.describe,
     day_opens=symbols.DAY_OPENS,
+    archive_host="htx_archive",
+    archives=archive.INVERSE_ARCHIVES,
+    bucket=archive.BUCKET,
     fold=str.upper,
     polls=inverse.POLLS,
+    feeds=feeds.INVERSE_FEEDS,
 )
 
 FUTURES = Venue(
@@ -60,12 +64,19 @@ FUTURES = Venue(
     host="htx_swap_rest",
     judge=judge,
     limit_headers=LINEAR.limit_headers,
-    endpoints=(),  # nothing to backfill yet
+    endpoints=futures.ENDPOINTS,
     listings=(futures.LISTING,),
     describe=futures.describe,
     day_opens=symbols.DAY_OPENS,
+    archive_host="htx_archive",
+    archives=archive.FUTURES_ARCHIVES,
+    bucket=archive.BUCKET,
     fold=str.upper,
     polls=futures.POLLS,
+    feeds=feeds.FUTURES_FEEDS,
+    deliveries=Deliveries(
+        deliveries.by_name, deliveries.KEPT, inverse.contract_size, deliveries.holders, deliveries.next_roll
+    ),
 )
 
 VENUES = (SPOT, LINEAR, INVERSE, FUTURES)

@@ -4,7 +4,8 @@ Three kinds. Spot's ``mbp`` pushes what changed, numbered by ``seqNum`` and ``pr
 to a request of the same topic. The contracts' ``high_freq`` depth pushes the whole book first and then what changed;
 its ``version`` grows by one with every message of a connection. Step depth, of both, pushes nothing but whole books.
 
-Sizes of contracts count contracts: the base units are their decimal product with the contract's size.
+Sizes of contracts count contracts: the base units are their decimal product with the contract's size, or, of
+coin-margined ones, the coins that so many dollars buy at the level's price.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from htxdata.venues.htx.feeds_frames import (
     FIRST_MS,
     LAST_MS,
     UNDECODABLE,
+    Counted,
     Key,
     contract_size,
     has_long_number,
@@ -47,8 +49,8 @@ class _Doubt(Exception):
     """Something among the frames is not plain: each must be looked at by itself."""
 
 
-def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, *, contracts: bool) -> Parser:
-    """``contracts``: sizes count contracts, whose size the facts must tell.
+def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, counted: Counted = "base") -> Parser:
+    """``counted``: where sizes count contracts, the facts must tell their size.
 
     A frame is one call of the decoder, all else is done with all frames together, on arrays: their levels, and whether
     their figures can be. Only where something is not plain is every frame looked at by itself. The columns are numpy
@@ -80,7 +82,7 @@ def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, *, contract
             np.concatenate([page[1] for page in pages]),
             np.concatenate([page[2] for page in pages]),
         )
-        return _parted(told, price, size, [(pile.key, pile.size) for pile in piles])
+        return _parted(told, price, size, [(pile.key, pile.size) for pile in piles], counted == "dollars")
 
     def _page(frames: Sequence[Frame], places: dict[str, int]) -> tuple[dict[str, Any], Any, Any]:
         """Some messages as columns, and the prices and sizes of their levels."""
@@ -158,12 +160,15 @@ def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, *, contract
         key = symbol_of(topic)
         if key is None:
             raise BadReply(f"{topic!r:.80} is no topic of this feed")
-        return _Pile(key, contract_size(facts, key[0]) if contracts else None)
+        size = None if counted == "base" else contract_size(facts, key[0])
+        return _Pile(key, size, counted == "dollars")
 
     return parse
 
 
-def _parted(told: dict[str, Any], price: Any, size: Any, books: Sequence[tuple[Key, float | None]]) -> Pushed:
+def _parted(
+    told: dict[str, Any], price: Any, size: Any, books: Sequence[tuple[Key, float | None]], dollars: bool
+) -> Pushed:
     """Messages of many books, and their levels, book by book. ``told`` are columns of the messages."""
     pushed = Pushed()
     order = np.argsort(told["which"], kind="stable")
@@ -197,7 +202,7 @@ def _parted(told: dict[str, Any], price: Any, size: Any, books: Sequence[tuple[K
         mine = {name: column[rows[begin] : rows[end]].copy() for name, column in columns.items()}
         if contract is not None:
             mine["contracts"] = mine["size"]
-            mine["size"] = _in_base(mine["contracts"], contract)
+            mine["size"] = _in_base(mine["contracts"], contract, mine["price"] if dollars else None)
         pushed.columns[key] = mine
     return pushed
 
@@ -237,8 +242,8 @@ class _Message(NamedTuple):
 class _Pile:
     """The messages of one book, and their levels one after the other."""
 
-    def __init__(self, key: Key, size: float | None) -> None:
-        self.key, self.size = key, size
+    def __init__(self, key: Key, size: float | None, dollars: bool) -> None:
+        self.key, self.size, self.dollars = key, size, dollars
         self.levels: Levels = []
         self.counts: list[int] = []  # levels of each side of each message, bids first
         self.messages: list[Any] = []
@@ -296,7 +301,7 @@ class _Pile:
         }
         if self.size is not None:
             columns["contracts"] = sizes
-            columns["size"] = _in_base(sizes, self.size)
+            columns["size"] = _in_base(sizes, self.size, prices if self.dollars else None)
         if self.lost:
             unfit = columns[UNFIT] = np.zeros(count, np.uint8)
             unfit[list(self.lost)] = list(self.lost.values())
@@ -304,12 +309,15 @@ class _Pile:
         pushed.columns[self.key] = columns
 
 
-def _in_base(contracts: Any, size: float) -> Any:
-    """Contracts in base units: the decimal product, to the nearest DOUBLE.
+def _in_base(contracts: Any, size: float, price: Any = None) -> Any:
+    """Contracts in base units: the decimal product, to the nearest DOUBLE; or with a price, of contracts of ``size``
+    dollars, what these buy.
 
     A whole number times the ratio's numerator is exact below 2**53, and so is the denominator; their quotient is then
     rounded once.
     """
+    if price is not None:
+        return contracts * size / price
     by, parted = ratio(size)
     most = float(contracts.max(initial=0.0))
     if most * by < 2**53 and parted < 2**53 and (contracts == np.floor(contracts)).all():

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, DecimalException
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -252,6 +252,10 @@ def contract_size(facts: Mapping[str, Facts], symbol: str) -> float:
     return known.contract_size
 
 
+Counted = Literal["base", "coins", "dollars"]
+"""What sizes count: base units themselves, or contracts of so many coins, or of so many dollars, each."""
+
+
 def ratio(size: float) -> tuple[int, int]:
     """A contract's size as a ratio of whole numbers, by its decimals: 0.001 is 1 of 1000.
 
@@ -266,8 +270,15 @@ def _ratio(text: str) -> tuple[int, int]:
     return numerator, denominator
 
 
-def in_base(contracts: int | float | Decimal, size: float) -> tuple[float, int]:
-    """So many contracts in base units, to the nearest DOUBLE, and 1 where that is not the exact product."""
+def in_base(
+    contracts: int | float | Decimal, size: float, price: float | None = None
+) -> tuple[float, int]:  # fmt: skip
+    """So many contracts in base units, to the nearest DOUBLE, and 1 where that is not the exact product.
+
+    With a ``price`` a contract is ``size`` dollars, and the quotient is as exact as a DOUBLE can be.
+    """
+    if price is not None:
+        return float(Decimal(str(contracts)) * Decimal(repr(size)) / Decimal(repr(price))), 0
     exact = Decimal(str(contracts)) * Decimal(repr(size))
     value = float(exact)
     return value, Decimal(repr(value)) != exact

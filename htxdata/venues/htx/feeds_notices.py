@@ -6,6 +6,7 @@ well; the rows say which contract they are of.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -29,18 +30,22 @@ def notice_parser(
     names: Sequence[str],
     rows_of: Callable[[list[Message], int], list[Row]],
 ) -> Callable[[Sequence[Frame], Mapping[str, Facts]], Pushed]:
+    everything = topic("*", None)
+    named = re.compile(re.escape(everything).replace(r"\*", "[A-Z0-9-]+"))
+
     def read(sheets: Sheets, received_at: int, message: Message, facts: Mapping[str, Facts]) -> None:
         said = message.get("topic")
-        whole = said == topic("*", None)
-        asked = None if whole else sheets.key(said)
+        whole = said == everything
+        if not (whole or (isinstance(said, str) and named.fullmatch(said))):
+            raise BadReply(f"{said!r:.80} is no topic of this feed")
         entries = objects(message, "data")
         rows: dict[Key, list[Row]] = {}
         for entry, (row, unfit) in zip(
             entries, rows_of(entries, wire.instant(message, "ts", 0)), strict=True
         ):
-            code = entry.get("contract_code")
-            key = symbol_of(topic(str(code), None))
-            if key is None or (asked is not None and key != asked):
+            code = str(entry.get("contract_code"))
+            key = symbol_of(everything.replace("*", code))
+            if key is None or not (whole or said == topic(code, None)):
                 raise BadReply(f"a row of {code!r:.60} in a message of {said!r:.80}")
             row["received_at"] = received_at
             rows.setdefault(key, []).append((row, unfit))
@@ -89,7 +94,7 @@ LIQUIDATION = ("liquidated_at", "liquidation_id", "side", "price", "quantity", "
 
 
 def liquidation_parser(
-    topic: Topic, symbol_of: SymbolOf
+    topic: Topic, symbol_of: SymbolOf, quantity_of: liquidations.Quantity = liquidations._quantity
 ) -> Callable[[Sequence[Frame], Mapping[str, Facts]], Pushed]:
     """Orders that closed a position by force.
 
@@ -98,7 +103,7 @@ def liquidation_parser(
     two pushes of one millisecond would be one too.
 
     ``direction`` is the order that closed the position, as over REST; ``volume`` counts contracts, ``amount`` coins
-    (proved by the turnover, as ``liquidations.py`` does).
+    (proved as ``quantity_of`` of ``liquidations.py`` does).
     """
 
     def rows_of(entries: list[Message], at: int) -> list[Row]:
@@ -110,10 +115,10 @@ def liquidation_parser(
                 raise BadReply(f"row {place}: 'direction' is {side!r:.60}, neither buy nor sell")
             cost, lost = price(entry, "price", place)
             contracts, more = figure(entry, "volume", place)
-            if entry.get("trade_turnover") is None:
+            if entry.get("trade_turnover") is None and quantity_of is liquidations._quantity:
                 quantity, most = figure(entry, "amount", place)
             else:
-                quantity, fitting = liquidations._quantity(entry, cost, contracts, place)
+                quantity, fitting = quantity_of(entry, cost, contracts, place)
                 most = not fitting
             when = wire.instant(entry, "created_at", place)
             alike = (entry.get("contract_code"), when, cost, contracts, side)

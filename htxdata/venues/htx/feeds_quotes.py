@@ -13,6 +13,7 @@ from htxdata.venues.htx.feeds_frames import (
     FIRST_MS,
     LAST_MS,
     UNDECODABLE,
+    Counted,
     Message,
     Sheets,
     carefully,
@@ -98,8 +99,11 @@ def spot_quote_parser(symbol_of: SymbolOf) -> Callable[[Sequence[Frame], Mapping
     return parse
 
 
-def linear_quote_parser(symbol_of: SymbolOf) -> Callable[[Sequence[Frame], Mapping[str, Facts]], Pushed]:
+def contract_quote_parser(
+    symbol_of: SymbolOf, counted: Counted
+) -> Callable[[Sequence[Frame], Mapping[str, Facts]], Pushed]:
     """``bid`` and ``ask`` are ``[price, contracts]``; ``version`` is the match id, as ``mrid`` (htx-api 7.4)."""
+    dollars = counted == "dollars"
 
     def read(sheets: Sheets, received_at: int, message: Message, facts: Mapping[str, Facts]) -> None:
         key = sheets.key(message.get("ch"))
@@ -112,8 +116,9 @@ def linear_quote_parser(symbol_of: SymbolOf) -> Callable[[Sequence[Frame], Mappi
                 raise BadReply(f"{side!r} is {level!r:.60}, not a price and a size")
             row = {f"{side} price": level[0], f"{side} size": level[1]}
             contracts, lost = figure(row, f"{side} size")
-            base, inexact = in_base(contracts, size)
-            figures += [price(row, f"{side} price"), (base, lost + inexact)]
+            cost, more = price(row, f"{side} price")
+            base, inexact = in_base(contracts, size, cost if dollars else None)
+            figures += [(cost, more), (base, lost + inexact)]
         at, sequence = wire.instant(tick, "ts", 0), _sequence(tick, "version")
         sheets.add(key, [_row(at, figures, sequence, received_at)])
 
@@ -146,8 +151,11 @@ def linear_quote_parser(symbol_of: SymbolOf) -> Callable[[Sequence[Frame], Mappi
                 carefully(sheets, place, frame, facts, read)
                 continue
             by, parted = parts
-            _append(sheets, key, (tick.ts * 1_000, bid, bids * by / parted, ask, asks * by / parted, tick.version,
-                                  received_at))  # fmt: skip
+            if dollars:
+                sizes = in_base(bids, by / parted, bid)[0], in_base(asks, by / parted, ask)[0]
+            else:
+                sizes = bids * by / parted, asks * by / parted
+            _append(sheets, key, (tick.ts * 1_000, bid, sizes[0], ask, sizes[1], tick.version, received_at))
         return sheets.finish()
 
     return parse

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from htxdata.market import PERIODS
+from htxdata.venues.htx.constituents import coin_of
 
 Topic = Callable[[str, str | None], str]
 SymbolOf = Callable[[str], tuple[str, str | None] | None]
@@ -26,6 +27,8 @@ class Shape(NamedTuple):
 _SPOT = r"[a-z0-9]+"
 _LINEAR = r"[A-Z0-9]+-[A-Z0-9]+(?:-[A-Z0-9]+)?"
 """``BTC-USDT``, ``1000PEPE-USDT``, and dated ``BTC-USDT-251226`` (htx-api 4.2)."""
+_DATED = r"[A-Z0-9]+[0-9]{6}"
+"""``BTC260327``: coin-margined futures (htx-api 1.2), which pushes name as well (sample coinfut-ws-depth-high-freq)."""
 
 
 def _shape(before: str, symbol: str, after: str, period: bool) -> Shape:
@@ -50,8 +53,23 @@ def spot(what: str, period: bool = False) -> Shape:
 
 
 def linear(what: str, period: bool = False) -> Shape:
-    """``market.BTC-USDT.<what>``: codes in upper case."""
+    """``market.BTC-USDT.<what>``, and of swaps ``market.BTC-USD.<what>``: codes in upper case."""
     return _shape("market.", _LINEAR, f".{what}" + ("." if period else ""), period)
+
+
+def dated(what: str, period: bool = False) -> Shape:
+    """``market.BTC260327.<what>``: codes in upper case."""
+    return _shape("market.", _DATED, f".{what}" + ("." if period else ""), period)
+
+
+def by_coin(what: str) -> Shape:
+    """``public.BTC.<what>`` is a topic of all futures of a coin (htx-api 7.6): no symbol can be told by it, and
+    ``symbol_of`` knows only what it would be called if it were of one contract."""
+
+    def topic(symbol: str, period: str | None) -> str:
+        return f"public.{coin_of(symbol)}.{what}"
+
+    return Shape(topic, _shape("public.", _DATED, f".{what}", False).symbol_of)
 
 
 def public(what: str) -> Shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal, DecimalException
 from typing import Any
 
@@ -28,7 +29,8 @@ _history = msgspec.json.Decoder(_History, float_hook=Decimal)
 
 
 def history(reply: Reply, series: Series) -> Parsed:
-    """The newest points of swap_his_open_interest (htx-api 4.8 [A]), in contracts; ``value`` is USDT.
+    """The newest points of swap_his_open_interest (htx-api 4.8 [A]), in contracts; ``value`` is USDT, and
+    coin-margined contracts have none (5).
 
     Whether a point changes until its hour is over is not documented. A recorded point of a day is 0.03 % off what was
     open 26 minutes earlier, ten hours into that day: it looks as if it did [C]. So the newest point is not final
@@ -59,6 +61,12 @@ def history(reply: Reply, series: Series) -> Parsed:
     return Parsed({"time": times, **columns}, page, lost if any(lost) else None)
 
 
+def now_coin(reply: Reply, symbol: str | None) -> Parsed:
+    """The same of coin-margined contracts (htx-api 5, 6; samples coinswap-open-interest-2, coinfut-open-interest-2):
+    contracts and coins, and no value."""
+    return _now(wire.slow_rows(wire.open_answer(reply.body).rows), reply, symbol, _NOW_COIN)
+
+
 def now_v5(reply: Reply, symbol: str | None) -> Parsed:
     """What is open now of one contract: one object, every number a text (htx-api 4.1 [B])."""
     return _now(wire.slow_rows(wire.envelope(reply.body).get("data", b"")), reply, symbol)
@@ -72,13 +80,16 @@ def now_v1(reply: Reply, symbol: str | None) -> Parsed:
     return _now(wire.slow_rows(wire.open_answer(reply.body).rows), reply, symbol)
 
 
-def _now(rows: list[dict[str, Any]], reply: Reply, symbol: str | None) -> Parsed:
+def _now(
+    rows: list[dict[str, Any]], reply: Reply, symbol: str | None, names: Mapping[str, str] | None = None
+) -> Parsed:
     """``symbol`` and the columns of the dataset. The time of all rows is that of the answer: it says no other."""
     if symbol is not None and len(rows) != 1:
         raise BadReply(f"asked for what is open of {symbol}, was sent {len(rows)} rows")
     at = _answered_at(reply)
     codes: dict[str, None] = {}
-    columns: dict[str, list[Any]] = {name: [] for name in _NOW}
+    names = names or _NOW
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     lost = []
     for number, row in enumerate(rows):
         code = row.get("contract_code")
@@ -90,7 +101,7 @@ def _now(rows: list[dict[str, Any]], reply: Reply, symbol: str | None) -> Parsed
             raise BadReply(f"row {number}: {code!r:.60} was told already")
         codes[code] = None
         unfit = 0
-        for ours, theirs in _NOW.items():
+        for ours, theirs in names.items():
             value, fitting = figure(row, theirs, number)
             columns[ours].append(value)
             unfit += not fitting
@@ -99,7 +110,8 @@ def _now(rows: list[dict[str, Any]], reply: Reply, symbol: str | None) -> Parsed
     return Parsed(said, Page(len(rows), at, at) if rows else Page(0), lost if any(lost) else None)
 
 
-_NOW = {"contracts": "volume", "volume": "amount", "value": "value"}
+_NOW_COIN = {"contracts": "volume", "volume": "amount"}
+_NOW = {**_NOW_COIN, "value": "value"}
 
 
 def _answered_at(reply: Reply) -> int:

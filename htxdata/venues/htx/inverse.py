@@ -1,6 +1,6 @@
-"""What HTX's coin-margined swaps answer over REST (htx-api 5). So far: their list, and the baskets of their indices.
+"""What HTX's coin-margined swaps answer over REST (htx-api 5): which request brings which dataset.
 
-Their contracts are sized in US dollars and settled in the coin.
+Their contracts are sized in US dollars and settled in the coin; HTX says amounts in coins beside the contracts.
 """
 
 from __future__ import annotations
@@ -10,28 +10,84 @@ from typing import Any
 from htxdata.errors import BadReply
 from htxdata.protocol.paging import Page
 from htxdata.protocol.wire import Reply, Request
-from htxdata.venues.htx import constituents, symbols
+from htxdata.venues.htx import constituents, contracts, indicative, interest, liquidations, symbols
 from htxdata.venues.htx import rows as wire
-from htxdata.venues.terms import Parsed, Poll
+from htxdata.venues.terms import Endpoint, Parsed
 
 COIN = "coin_reference"
 """Coin-margined reference data has a limit of its own, 120 requests in three seconds (htx-api 2.2 [A])."""
 
+LINE = contracts.Line("/swap-ex/market", "contract_code", COIN)
 LISTING = Request("/swap-api/v1/swap_contract_info", (), COIN)
-_CONSTITUENTS = "/swap-api/market/swap_constituents"
 
 
-def _constituents(symbol: str | None) -> Request:
-    return Request(_CONSTITUENTS, (("contract_code", symbol or ""),), COIN)
+def contract_size(symbol: str) -> float:
+    """US dollars per contract, of a contract that no list has any more: BTC 100, others 10 (htx-api 5 [A])."""
+    return 100.0 if constituents.coin_of(symbol).split("-")[0] == "BTC" else 10.0
 
+
+def index_klines(line: contracts.Line, docs: str) -> Endpoint:
+    """Of the index of a coin against dollars, which both coin-margined lines have; its endpoint is that of futures."""
+
+    def named(symbol: str) -> str:
+        return f"{constituents.coin_of(symbol).split('-')[0]}-USD"
+
+    asked = contracts.Line(line.market, "symbol", line.pool)
+    return contracts.price_klines(
+        asked, "index_klines", "/index/market/history/index", "index", docs, named=named, without=frozenset({"1week"})
+    )
+
+
+def _price_klines(dataset: str, path: str, topic: str) -> Endpoint:
+    docs = "htx-api 5 [A]: no times, the newest 2,000 only"
+    return contracts.price_klines(LINE, dataset, f"/index/market/history/swap_{path}", topic, docs)
+
+
+ENDPOINTS = (
+    contracts.klines(LINE, "htx-api 5 [A]: as linear, without a turnover; 1week [C]"),
+    contracts.fundings_by_page(
+        LINE, "/swap-api/v1/swap_historical_funding_rate", rows=50, docs="htx-api 5 [A]: since 2020-03; at most 50"
+    ),
+    contracts.newest_trades(LINE, "htx-api 5 [A]"),
+    _price_klines("mark_klines", "mark_price_kline", "mark_price"),
+    index_klines(LINE, "htx-api 6 [A]: numbers, unlike the others; weeks are not listed"),
+    _price_klines("premium_klines", "premium_index_kline", "premium_index"),
+    _price_klines("estimated_rate_klines", "estimated_rate_kline", "estimated_rate"),
+    contracts.interest_by_hour(LINE, "/swap-api/v1/swap_his_open_interest", "htx-api 5 [A]: contracts, no value"),
+    contracts.liquidations_by_id(
+        LINE,
+        "/swap-api/v3/swap_liquidation_orders",
+        "contract",
+        contracts.itself,
+        liquidations.orders_of_coin_swaps,
+        "htx-api 5 [B]",
+    ),
+)
 
 POLLS = (
-    Poll(
+    contracts.poll_of_all(
+        LINE,
+        "open_interest",
+        "/swap-api/v1/swap_open_interest",
+        interest.now_coin,
+        "htx-api 5 [A]: contracts and coins; of all where no contract is named (ccxt) [B]",
+    ),
+    contracts.poll(
+        LINE,
         "index_constituents",
-        _CONSTITUENTS,
-        build=_constituents,
-        parse=constituents.of_contract,
-        docs="htx-api 5 [B]; contract_code is required; legs may be quoted in BTC",
+        "/swap-api/market/swap_constituents",
+        constituents.of_contract,
+        "htx-api 5 [B]; contract_code is required; legs may be quoted in BTC",
+    ),
+    contracts.poll_of_all(
+        LINE,
+        "indicative_funding_rates",
+        "/swap-api/v1/swap_batch_funding_rate",
+        indicative.rows,
+        "htx-api 5 [A]; all in one answer",
+    ),
+    contracts.poll(
+        LINE, "indicative_funding_rates", "/swap-api/v1/swap_funding_rate", indicative.one, "htx-api 5 [A]"
     ),
 )
 

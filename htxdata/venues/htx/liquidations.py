@@ -1,4 +1,4 @@
-"""From HTX's liquidation orders to columns: v5, and the v3 that it replaces.
+"""From HTX's liquidation orders to columns: v5, the v3 that it replaces, and the v3 of coin-margined contracts.
 
 ``side`` is the order that closed the position: a liquidated short is bought back (htx-api 4.1, 4.8). The price is the
 one at which the position was bankrupt, not that of a trade. v5 and v3 number their orders differently; the older number
@@ -18,6 +18,7 @@ from htxdata.market import Series
 from htxdata.protocol.paging import Page
 from htxdata.protocol.wire import Reply
 from htxdata.venues.htx import rows as wire
+from htxdata.venues.htx.constituents import coin_of
 from htxdata.venues.htx.interest import figure
 from htxdata.venues.terms import Parsed
 
@@ -27,35 +28,47 @@ V3: Mapping[str, str] = {"time": "created_at", "id": "query_id", "side": "direct
 _CLOSES: Mapping[str, str] = {"long": "sell", "short": "buy"}
 
 
-def _parser(names: Mapping[str, str], prefix: str) -> Callable[[Reply, Series], Parsed]:
+Quantity = Callable[[dict[str, Any], float, float, int], tuple[float, bool]]
+"""Coins of a row, whose price and contracts are known; and whether a DOUBLE carries them."""
+
+
+def _parser(
+    names: Mapping[str, str], prefix: str, quantity_of: Quantity, among: Callable[[str], str] = str.upper
+) -> Callable[[Reply, Series], Parsed]:
+    """``among``: what all contracts that one answer tells of have in common; rows of others are left out."""
+
     def parse(reply: Reply, series: Series) -> Parsed:
         columns: dict[str, list[Any]] = {
             name: [] for name in ("liquidated_at", "liquidation_id", "side", "price", "quantity", "contracts")
         }
         ids: list[int] = []
         rows = wire.slow_rows(wire.open_answer(reply.body).rows)
-        unfit = np.zeros(len(rows), np.uint8)
+        when: list[int] = []
+        unfit: list[int] = []
+        wanted = series.symbol.upper()
         for at, row in enumerate(rows):
-            code = str(row.get("contract_code", ""))
-            if code.upper() != series.symbol.upper():
+            code = str(row.get("contract_code", "")).upper()
+            if among(code) != among(wanted) or (code != wanted and among(code) == code):
                 raise BadReply(f"row {at} is of {code!r:.60}, asked for {series.symbol!r}")
             ids.append(wire.integer(row, names["id"], at))
             if ids[-1] < 0:
                 raise BadReply(f"row {at}: {names['id']!r} is {ids[-1]}: negative")
             price, fitting = figure(row, names["price"], at)
             contracts, whole = figure(row, "volume", at)
-            quantity, exact = _quantity(row, price, contracts, at)
-            unfit[at] = (not fitting) + (not whole) + (not exact)
+            quantity, exact = quantity_of(row, price, contracts, at)
+            when.append(wire.instant(row, names["time"], at))
+            if code != wanted:
+                continue
+            unfit.append((not fitting) + (not whole) + (not exact))
             values = (
-                wire.instant(row, names["time"], at), f"{prefix}{ids[-1]}", _side(row, names["side"], at),
+                when[-1], f"{prefix}{ids[-1]}", _side(row, names["side"], at),
                 price, quantity, contracts,
             )  # fmt: skip
             for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)
-        times = columns["liquidated_at"]
         # Pages of one instant are told apart by their newest number.
-        page = Page(len(times), min(times), max(times), str(max(ids))) if times else Page(0)
-        return Parsed(columns, page, unfit if unfit.any() else None)
+        page = Page(len(when), min(when), max(when), str(max(ids))) if when else Page(0)
+        return Parsed(columns, page, np.array(unfit, np.uint8) if any(unfit) else None)
 
     return parse
 
@@ -71,6 +84,20 @@ def _side(row: dict[str, Any], name: str, at: int) -> str:
 
 CALIBRATED = 0.01
 """So far may price x amount be from the turnover: wide enough for rounding, while units differ by tenfold or more."""
+
+
+def coins(row: dict[str, Any], price: float, contracts: float, at: int) -> tuple[float, bool]:
+    """Coins of a coin-margined row: ``amount``, which is contracts x dollars / price (sample
+    coinswap-liquidation-orders-v1). There is no turnover to prove it by [C], but a contract is worth 100 dollars or 10
+    (htx-api 5 [A]): what is worth no power of ten is refused.
+    """
+    amount, fitting = figure(row, "amount", at)
+    worth = price * amount / contracts if contracts else 0.0
+    if worth <= 0 or abs(10 ** round(math.log10(worth)) / worth - 1) > CALIBRATED:
+        raise BadReply(
+            f"row {at}: {contracts} contracts at {price} are no 'amount' of {amount} coins: {worth:.6g} dollars each"
+        )
+    return amount, fitting
 
 
 def _quantity(row: dict[str, Any], price: float, contracts: float, at: int) -> tuple[float, bool]:
@@ -90,5 +117,8 @@ def _quantity(row: dict[str, Any], price: float, contracts: float, at: int) -> t
     )
 
 
-orders_v5 = _parser(V5, "")
-orders_v3 = _parser(V3, "v3-")
+orders_v5 = _parser(V5, "", _quantity)
+orders_v3 = _parser(V3, "v3-", _quantity)
+orders_of_coin_swaps = _parser(V3, "v3-", coins)
+orders_of_coin = _parser(V3, "v3-", coins, coin_of)
+"""Of coin-margined futures, which are asked for by coin (htx-api 6)."""

@@ -27,7 +27,7 @@ SPOT_CANDLE: Mapping[str, str] = {
 }  # fmt: skip
 LINEAR_CANDLE: Mapping[str, str] = {
     # htx-api 1.5 [A]: on contracts `vol` is contracts, `amount` coins, and all count both sides. `trade_turnover`
-    # (USDT) came in 2021; older replies may lack it, so it alone is optional.
+    # (USDT) came in 2021; older replies may lack it, and those of coin-margined contracts do, so it alone is optional.
     "id": "open_time", "open": "open", "high": "high", "low": "low", "close": "close",
     "amount": "volume", "trade_turnover": "quote_volume", "vol": "contracts", "count": "trade_count",
 }  # fmt: skip
@@ -41,16 +41,18 @@ _OPTIONAL = frozenset({"trade_turnover"})
 _INTEGERS = frozenset({"id", "count"})
 
 
-def kline_parser(names: Mapping[str, str], topic: str = "kline") -> Callable[[Reply, Series], Parsed]:
+def kline_parser(
+    names: Mapping[str, str], topic: str = "kline", named: Callable[[str], str] = str
+) -> Callable[[Reply, Series], Parsed]:
     """The parser of candles whose members are called ``names`` (venue's name to ours).
 
-    ``topic`` is what the answer calls them: ``market.BTC-USDT.kline.1min``.
+    ``topic`` is what the answer calls them, ``named`` what it calls a symbol: ``market.BTC-USDT.kline.1min``.
     """
 
     def parse(reply: Reply, series: Series) -> Parsed:
         answer = wire.open_answer(reply.body)
         spelled = dict(reply.request.params).get("period", "")
-        check_echo(answer.said.get("ch"), f"market.{series.symbol}.{topic}.{spelled}")
+        check_echo(answer.said.get("ch"), f"market.{named(series.symbol)}.{topic}.{spelled}")
         if answer.end - answer.start < _SHORTEST and not answer.rows.strip():
             return Parsed({name: [] for name in names.values()}, Page(0))
         fast = wire.fast_rows(answer, _INTEGERS, names)

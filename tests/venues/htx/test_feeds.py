@@ -16,10 +16,10 @@ from htxdata.schema.arrow import UNFIT
 from htxdata.venues.htx.feeds import (
     LINEAR_FEEDS,
     SPOT_FEEDS,
-    linear_high_freq,
-    linear_step,
+    high_freq,
     spot_mbp,
     spot_step,
+    step,
 )
 from htxdata.venues.htx.feeds_frames import in_base, ratio, unpacked
 from htxdata.venues.terms import Facts, Feed, Pushed
@@ -93,7 +93,7 @@ _symbols = {
 }
 _every = [
     *(("spot", f) for f in (*SPOT_FEEDS, spot_step(0), spot_mbp(400))),
-    *(("linear", f) for f in (*LINEAR_FEEDS, linear_step(6), linear_high_freq(20))),
+    *(("linear", f) for f in (*LINEAR_FEEDS, step(6), high_freq(20))),
 ]
 
 
@@ -224,17 +224,17 @@ def test_books_of_the_samples(shared: Path) -> None:
     assert [(m.at, m.whole, m.asked, m.sequence) for m in undated.messages["btcusdt", None]] == [
         (0, True, True, 100020142010)
     ]
-    pushed = read(linear_high_freq(20), sample(shared, "linear-ws-depth-high-freq-push"))
+    pushed = read(high_freq(20), sample(shared, "linear-ws-depth-high-freq-push"))
     assert table(pushed, BTC, *names, "contracts") == [
         (1603707712356000, "snapshot", "bid", 13071.9, 0.038, 1512467, 38.0),
         (1603707712356000, "snapshot", "bid", 13060.0, 0.4, 1512467, 400.0),
         (1603707712356000, "snapshot", "ask", 13081.9, 0.206, 1512467, 206.0),
         (1603707712356000, "snapshot", "ask", 13099.7, 0.371, 1512467, 371.0),
     ]
-    pushed = read(linear_step(6), sample(shared, "linear-ws-depth-push"))
+    pushed = read(step(6), sample(shared, "linear-ws-depth-push"))
     assert table(pushed, BTC, "kind", "side", "price", "size")[0] == ("snapshot", "bid", 13071.9, 0.038)
     assert (
-        read(linear_high_freq(20), sample(shared, "linear-ws-depth-high-freq-push"), facts={}).columns == {}
+        read(high_freq(20), sample(shared, "linear-ws-depth-high-freq-push"), facts={}).columns == {}
     )
 
 
@@ -306,7 +306,7 @@ def test_contracts_times_size_is_the_nearest_double_of_the_exact_product(contrac
     assert in_base(contracts, float(size))[0] == exact
     tick = {"asks": [[2.5, contracts]], "bids": [], "event": "update", "ts": 1603707712356, "version": 9}
     message = {"ch": f"market.{BTC}.depth.size_150.high_freq", "tick": tick, "ts": 1603707712356}
-    pushed = read(linear_high_freq(150), dumps(message), facts={BTC: Facts(float(size))})
+    pushed = read(high_freq(150), dumps(message), facts={BTC: Facts(float(size))})
     assert table(pushed, BTC, "size", "contracts", "price") == [(exact, float(contracts), 2.5)]
 
 
@@ -399,7 +399,7 @@ def test_watching_sees_numbers_only(shared: Path) -> None:
     assert seen is not None
     assert (seen.whole, seen.asked, seen.sequence) == (True, True, 104999417756)
     assert [watch(talk) for talk in (*TALK, b"\x00")] == [None] * 7
-    watch = linear_high_freq(150).watch
+    watch = high_freq(150).watch
     assert watch is not None
     seen = watch(sample(shared, "linear-ws-depth-high-freq-push"))
     assert seen is not None

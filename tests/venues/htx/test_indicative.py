@@ -137,7 +137,7 @@ def test_a_garbled_answer_is_refused(body: bytes) -> None:
 
 
 def test_the_requests() -> None:
-    """v5 for each contract, then v1 for all at once, then v1 for each; on linear contracts alone."""
+    """v5 for each contract, then v1 for all at once, then v1 for each; on perpetuals alone."""
     polls = LINEAR.polls_for("indicative_funding_rates")
     assert [(str(poll.build(None if poll.whole else "BTC-USDT")), poll.whole) for poll in polls] == [
         ("/v5/market/funding_rate?contract_code=BTC-USDT", False),
@@ -145,4 +145,4 @@ def test_the_requests() -> None:
         ("/linear-swap-api/v1/swap_funding_rate?contract_code=BTC-USDT", False),
     ]
     assert all(poll.build("X").pool == "reference" and poll.build("X").path == poll.path for poll in polls)
-    assert [v.name for v in VENUES if v.polls_for("indicative_funding_rates")] == ["htx-linear"]
+    assert [v.name for v in VENUES if v.polls_for("indicative_funding_rates")] == ["htx-linear", "htx-inverse"]
