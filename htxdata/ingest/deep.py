@@ -407,7 +407,7 @@ class _Deep:
 
     def _why_absent(self, day: str, window: Window) -> tuple[str | None, str]:
         endpoints = self.venue.endpoints_for(self.series.dataset, self.series.period)
-        if any(endpoint.walk not in ("latest", "tail") for endpoint in endpoints):
+        if not self.job.gone and any(endpoint.walk not in ("latest", "tail") for endpoint in endpoints):
             return None, _NO_FILE  # REST goes back that far by itself, and is asked next
         if window.end > self._recent():
             return None, "the archive has no file of this day yet"

@@ -72,6 +72,9 @@ class Job:
     size: int = 0
     """Bytes to download, as far as can be told without asking."""
 
+    gone: str = ""
+    """Why REST need not be asked for what the archive has not; empty where it may have it."""
+
     @property
     def name(self) -> str:
         return f"{self.series} {self.label}"
@@ -158,15 +161,21 @@ def plan_series(
     spare: bool = False,
     stale: Collection[str] = (),
     withheld: Sequence[Window] = (),
+    gone: str = "",
 ) -> SeriesPlan:
     """The jobs that complete ``window`` of ``series``: those of the archive, then those of REST, oldest first.
 
     ``born`` is when the venue's own candles show the series to begin, where that was looked up. ``archive`` says
     whether there is an archive to ask first; ``withheld`` is what it has and could not deliver: REST may have it, but
     nobody may call it unobtainable. ``stale`` are days whose files are to be compared with the listing once more.
-    ``spare`` plans what REST could not deliver, from files that are asked for nothing else.
+    ``spare`` plans what REST could not deliver, from files that are asked for nothing else. Nothing is wanted of what
+    comes after a delivery; ``gone`` is why the venue no longer serves a contract that was delivered long ago.
     """
     final = final_window(series, venue, window, now)
+    if listing is not None and listing.delivery_at is not None:
+        grid = grid_for(series, venue)
+        last = grid.ceil(listing.delivery_at) if grid else listing.delivery_at
+        final = Window(min(final.start, last), min(final.end, last))
     wanted = to_ask(series, final, spans)
     endpoints = venue.endpoints_for(series.dataset, series.period)
     archives = tuple(
@@ -178,11 +187,18 @@ def plan_series(
     known: list[Known] = []
     if born is not None and wanted:
         known, wanted = _before_birth(wanted, born, grid)
+    if wanted and listing is not None and listing.delivery_at is not None and listing.listed_at is not None:
+        early, wanted = _before_listing(wanted, listing.listed_at, grid)
+        known += early
     deep, wanted = _archived(wanted, archives, venue, now)
     days = sorted({*(day for day, _ in deep), *(stale if archives else ())})
-    jobs = _archive_jobs(series, venue, days, deep, grid)
+    jobs = _archive_jobs(series, venue, days, deep, grid, gone)
     if spare:
         return SeriesPlan(series, final, tuple(jobs))
+    if wanted and gone:
+        lost = subtract(wanted, withheld)
+        known += [Known(tuple(lost), "unobtainable", gone)] if lost else []
+        wanted = []
     if wanted and endpoints:
         more, wanted = _beyond_horizon(wanted, endpoints, now, listing, grid)
         known += [Known(tuple(left), m.verdict, m.why) for m in more if (left := subtract(m.windows, withheld))]
@@ -225,6 +241,13 @@ def _before_birth(
     if not before:
         return [], wanted
     return [Known(tuple(before), "empty", f"the venue's first candle opens {iso(born)}")], subtract(wanted, before)
+
+
+def _before_listing(wanted: list[Window], listed: int, grid: Grid | None) -> tuple[list[Known], list[Window]]:
+    """Take out of ``wanted`` what lies before a contract was listed: it needs no asking."""
+    listed = grid.floor(listed) if grid else listed
+    before = intersect(wanted, [Window(wanted[0].start, max(listed, wanted[0].start))])
+    return ([Known(tuple(before), "empty", f"listed {iso(listed)}")] if before else []), subtract(wanted, before)
 
 
 def _beyond_horizon(
@@ -289,8 +312,8 @@ def _archived(
 
 
 def _archive_jobs(
-    series: Series, venue: Venue, days: Sequence[str], deep: Sequence[tuple[str, Window]], grid: Grid | None
-) -> list[Job]:
+    series: Series, venue: Venue, days: Sequence[str], deep: Sequence[tuple[str, Window]], grid: Grid | None, gone: str
+) -> list[Job]:  # fmt: skip
     """``days`` as runs of neighbours, none longer than ``LONGEST_RUN``."""
     grain = dataset_named(series.dataset).grain(series.period)
     runs: list[list[str]] = []
@@ -309,7 +332,7 @@ def _archive_jobs(
         windows = tuple(merge(part for day, part in deep if day in inside))
         rows = sum(grid.count(w) for w in windows) if grid else len(run) * _ROWS_A_DAY.get(series.dataset, 0)
         size = rows * _ZIPPED_ROW.get(series.dataset, 20) + len(run) * _BARE_ZIP
-        jobs.append(Job(series, label, windows, "archive", 2 * len(run), rows, days=tuple(run), size=size))
+        jobs.append(Job(series, label, windows, "archive", 2 * len(run), rows, days=tuple(run), size=size, gone=gone))
     return jobs
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -16,6 +16,7 @@ from htxdata.config import POOLS, Keep, Settings
 from htxdata.errors import ConfigError, CorruptPartition, UsageError
 from htxdata.ingest.backfill import Missing, Outcome, fill
 from htxdata.ingest.deep import fill_deep
+from htxdata.ingest.delivered import Known, by_alias, known_of
 from htxdata.ingest.distil_gaps import Gap, heal_gaps
 from htxdata.ingest.heal import heal_lake, heal_tape
 from htxdata.ingest.plan import (
@@ -32,7 +33,7 @@ from htxdata.ingest.plan import (
     plan_series,
     to_ask,
 )
-from htxdata.ingest.session import Session, resolve
+from htxdata.ingest.session import Say, Session, resolve
 from htxdata.market import Listing, Series
 from htxdata.protocol.paging import Ask
 from htxdata.schema import dataset as dataset_named
@@ -157,11 +158,10 @@ def make_plans(
     wanted: dict[tuple[Series, Window], _Wanted] = {}
     for request, window in checked:
         venue = venue_named(request.venue)
-        listed = session.listings(venue) if ask else stored_listings(session, request.venue)
-        names = None if listed is None else list(listed)
+        known = known_instruments(session, request, moment, ask)
         with _said_where(request):
-            found = resolve(request.dataset, request.venue, request.symbols, request.periods, names)
-        for series in found:
+            found = meant(request, venue, known, window, moment, session.say if heal else lambda text: None)
+        for series, part in found:
             try:
                 if heal:
                     heal_lake(session.store, [series])
@@ -169,9 +169,10 @@ def make_plans(
             except CorruptPartition as error:
                 if not ask:
                     raise
-                session.damaged[series] = (window, error)  # the others are filled all the same
+                session.damaged[series] = (part, error)  # the others are filled all the same
                 continue
-            wanted[series, window] = _Wanted(series, venue, window, spans, (listed or {}).get(series.symbol))
+            gone = known.gone(venue, series.symbol, moment)
+            wanted[series, part] = _Wanted(series, venue, part, spans, known.every.get(series.symbol), gone)
     entries = list(wanted.values())
     births = _births(session, [entry for entry in entries if entry.begins_unknown(moment)]) if ask else {}
     withheld: dict[Series, list[Window]] = {}
@@ -187,10 +188,45 @@ def make_plans(
             plan_series(
                 series, venue, entry.window, entry.spans, moment, entry.listing, born, archive=archive,
                 spare=rung == "spare", stale=stale_days(session, series, venue, entry.window, moment) if first else (),
-                withheld=withheld.get(series, ()),
+                withheld=withheld.get(series, ()), gone=entry.gone,
             )
         )  # fmt: skip
     return plans
+
+
+def known_instruments(session: Session, request: Request, now: int, ask: bool) -> Known:
+    """What the venue lists, and what only the lake still knows: contracts that were delivered. ``ask=False`` asks
+    nobody but the lake."""
+    venue = venue_named(request.venue)
+    listed = session.listings(venue) if ask else stored_listings(session, request.venue)
+    stored: set[str] = set()
+    for dataset in ("instruments", request.dataset) if venue.deliveries is not None else ():
+        stored |= {series.symbol for series in session.store.series(dataset=dataset, venue=venue.name)}
+    known = known_of(venue, listed, sorted(stored), request.symbols, now)
+    return known if ask else replace(known, listed=frozenset())
+
+
+def meant(
+    request: Request, venue: Venue, known: Known, window: Window, now: int, say: Say
+) -> list[tuple[Series, Window]]:
+    """The series that a request means and the window of each: of an alias, those of the contracts that it meant."""
+    plain: list[str] = []
+    held: list[tuple[str, Window]] = []
+    for text in request.symbols:
+        found = by_alias(venue, text, known, window, now)
+        if found is None:
+            plain.append(text)
+            continue
+        held += found[0]
+        for name, part in found[0]:
+            say(f"{venue.name}: {text} is {name} from {iso(part.start)} to {iso(part.end)}")
+        for part in found[1]:
+            say(f"{venue.name}: {text} is no contract that is known from {iso(part.start)} to {iso(part.end)}")
+    names = known.names
+    out = [(series, window) for series in resolve(request.dataset, venue.name, plain, request.periods, names)]
+    for name, part in held:
+        out += [(series, part) for series in resolve(request.dataset, venue.name, (name,), request.periods, None)]
+    return out
 
 
 def stale_days(session: Session, series: Series, venue: Venue, window: Window, now: int) -> list[str]:
@@ -230,6 +266,7 @@ class _Wanted:
     window: Window
     spans: list[Span]
     listing: Listing | None
+    gone: str = ""
 
     def begins_unknown(self, now: int) -> bool:
         """Whether rows earlier than any that is stored are asked for, by windows that may all be empty."""

@@ -159,7 +159,10 @@ class Session:
 
     def facts(self, venue: Venue, series: Series, day: str) -> Facts:
         """What the venue's list says of the instrument today; sizes of contracts are checked against the files."""
-        return Facts(self._sizes(venue).get(series.symbol))
+        size = self._sizes(venue).get(series.symbol)
+        if size is None and venue.deliveries is not None:  # no list has it any more
+            size = venue.deliveries.size(series.symbol)
+        return Facts(size)
 
     def _sizes(self, venue: Venue) -> dict[str, float | None]:
         with self._lock:

@@ -30,7 +30,7 @@ SPOT_TRADE: Mapping[str, str] = {
 }  # fmt: skip
 LINEAR_TRADE: Mapping[str, str] = {
     # htx-api 4.5 [A]: `amount` is contracts, `quantity` coins, `trade_turnover` USDT, and all count both sides.
-    # `quantity` and `trade_turnover` exist since 2021-02: a turnover may be lacking (coin-margined ones never say it, 5),
+    # `quantity` and `trade_turnover` exist since 2021-02: a turnover may be lacking (and is on coin-margined ones, 5),
     # but coins cannot be made of contracts here, so a trade without `quantity` is refused.
     "trade_time": "ts", "trade_id": "id", "price": "price", "quantity": "quantity",
     "quote_quantity": "trade_turnover", "contracts": "amount", "side": "direction",

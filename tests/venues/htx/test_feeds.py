@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from htxdata.schema.arrow import UNFIT
 from htxdata.venues.htx.feeds import (
+    FUTURES_FEEDS,
+    INVERSE_FEEDS,
     LINEAR_FEEDS,
     SPOT_FEEDS,
     high_freq,
@@ -71,29 +74,47 @@ def test_the_feeds_of_the_contract_are_there() -> None:
         ("book", "book_changes", "htx_spot_ws", "/feed", "market.btcusdt.mbp.150", "request"),
         ("quotes", "quotes", "htx_spot_ws", "/ws", "market.btcusdt.bbo", ""),
     ]
-    said = [
-        (f.name, f.dataset, f.host, f.path, f.topic(BTC, "5min" if f.periods else None), f.whole_by)
-        for f in LINEAR_FEEDS
-    ]
-    swap, notices = "/linear-swap-ws", "/linear-swap-notification"
-    assert said == [
-        ("trades", "trades", "htx_swap_ws", swap, f"market.{BTC}.trade.detail", ""),
-        ("klines", "klines", "htx_swap_ws", swap, f"market.{BTC}.kline.5min", ""),
-        ("index", "index_klines", "htx_swap_ws", "/ws_index", f"market.{BTC}.index.5min", ""),
-        ("book", "book_changes", "htx_swap_ws", swap, f"market.{BTC}.depth.size_150.high_freq", "anew"),
-        ("quotes", "quotes", "htx_swap_ws", swap, f"market.{BTC}.bbo", ""),
-        ("funding", "indicative_funding_rates", "htx_swap_ws", notices, f"public.{BTC}.funding_rate", ""),
-        ("liquidations", "liquidations", "htx_swap_ws", notices, f"public.{BTC}.liquidation_orders", ""),
-    ]
+
+
+@pytest.mark.parametrize(
+    ("feeds", "code", "socket", "notices"),
+    [
+        (LINEAR_FEEDS, BTC, "/linear-swap-ws", "/linear-swap-notification"),
+        (INVERSE_FEEDS, "BTC-USD", "/swap-ws", "/swap-notification"),
+        (FUTURES_FEEDS, "BTC260327", "/ws", "/notification"),
+    ],
+    ids=["linear", "inverse", "futures"],
+)
+def test_the_feeds_of_contracts_are_there(feeds: Sequence[Feed], code: str, socket: str, notices: str) -> None:
+    """The same for each line, on its own sockets; futures have no funding, and name a coin where it is liquidated."""
+    said = {
+        f.name: (f.dataset, f.host, f.path, f.topic(code, "5min" if f.periods else None), f.whole_by)
+        for f in feeds
+    }
+    due = {
+        "trades": ("trades", "htx_swap_ws", socket, f"market.{code}.trade.detail", ""),
+        "klines": ("klines", "htx_swap_ws", socket, f"market.{code}.kline.5min", ""),
+        "book": ("book_changes", "htx_swap_ws", socket, f"market.{code}.depth.size_150.high_freq", "anew"),
+        "quotes": ("quotes", "htx_swap_ws", socket, f"market.{code}.bbo", ""),
+        "index": ("index_klines", "htx_swap_ws", "/ws_index", f"market.{code}.index.5min", ""),
+        "funding": ("indicative_funding_rates", "htx_swap_ws", notices, f"public.{code}.funding_rate", ""),
+        "liquidations": ("liquidations", "htx_swap_ws", notices, f"public.{code}.liquidation_orders", ""),
+    }
+    if feeds is FUTURES_FEEDS:
+        del due["index"], due["funding"]
+        due["liquidations"] = ("liquidations", "htx_swap_ws", notices, "public.BTC.liquidation_orders", "")
+    assert said == due
 
 
 _symbols = {
     "spot": st.from_regex(r"[a-z0-9]{2,12}", fullmatch=True),
     "linear": st.from_regex(r"[A-Z0-9]{1,8}-USDT(-[0-9]{6})?", fullmatch=True),
+    "futures": st.from_regex(r"[A-Z]{1,8}[0-9]{6}", fullmatch=True),
 }
 _every = [
     *(("spot", f) for f in (*SPOT_FEEDS, spot_step(0), spot_mbp(400))),
     *(("linear", f) for f in (*LINEAR_FEEDS, step(6), high_freq(20))),
+    *(("futures", f) for f in FUTURES_FEEDS),
 ]
 
 
@@ -106,6 +127,9 @@ def test_a_topic_says_its_symbol_and_nothing_else_is_one(
     symbol = data.draw(_symbols[kind])
     period = data.draw(st.sampled_from(sorted(told.periods))) if told.periods else None
     topic = told.topic(symbol, period)
+    if topic.startswith("public.") and kind == "futures":  # of a coin: it says no symbol
+        assert told.symbol_of(topic) is None
+        return
     assert told.symbol_of(topic) == (symbol, period)
     for _, other in _every:
         if other is not told and (other.name, other.path) != (told.name, told.path):
@@ -114,7 +138,7 @@ def test_a_topic_says_its_symbol_and_nothing_else_is_one(
     assert told.symbol_of("x" + topic) is None
 
 
-@pytest.mark.parametrize("told", [f for _, f in _every], ids=lambda f: f"{f.host[4:8]}-{f.name}")
+@pytest.mark.parametrize("told", [f for _, f in _every], ids=lambda f: f"{f.host[4:8]}{f.path}-{f.name}")
 def test_talk_is_passed_over_and_garbage_is_a_fault(told: Feed) -> None:
     """Pings, acks and errors are no data and no fault; what is no message at all is one, and so is another's topic."""
     assert read(told, *TALK) == Pushed()
