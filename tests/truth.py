@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from htxdata.ingest.run import Report, Request, backfill
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import Sandbox
+from htxdata.sandbox.instruments import future
 from htxdata.store.partition import Store
 from htxdata.timeline import Window, from_datetime, iso, parse_instant
 
@@ -51,8 +53,15 @@ def klines(venue: str, symbol: str, period: str, start: str, end: str | None = N
     return Request("klines", venue, (symbol,), (period,), start, end)
 
 
-def fundings(symbol: str, start: str, end: str | None = None) -> Request:
-    return Request("funding_rates", "htx-linear", (symbol,), (), start, end)
+def fundings(symbol: str, start: str, end: str | None = None, venue: str = "htx-linear") -> Request:
+    return Request("funding_rates", venue, (symbol,), (), start, end)
+
+
+def a_future(at: int | None = None, alias: str = "CQ") -> str:
+    """The coin-margined future that is the sandbox's ``BTC_CQ`` (or another) at an instant; now unless said."""
+    found = future(f"BTC_{alias}", time.time_ns() // 1000 if at is None else at)
+    assert found is not None
+    return found.symbol
 
 
 def stored(lake: Path | str, series: Series) -> dict[str, list[Any]]:
@@ -110,6 +119,11 @@ def assert_trades(
         column = due[name]
         expected = [None if column is None else column[at] for at in order]
         got = have[name]
+        if name == "quantity" and sandbox.market.instrument(series.venue, series.symbol).face:
+            # A quotient: the sandbox rounds it to ten decimals, the archive's newer tree leaves it to the reader.
+            expected = [
+                mine if abs(mine - theirs) < 1e-10 else theirs for mine, theirs in zip(got, expected, strict=True)
+            ]
         if name == "quote_quantity":
             expected = [None if mine is None else theirs for mine, theirs in zip(got, expected, strict=True)]
         assert got == expected, (name, [pair for pair in zip(got, expected, strict=True) if pair[0] != pair[1]][:3])
@@ -141,10 +155,12 @@ def _assert_times(lake: Path | str, series: Series, have: list[int], due: list[i
         )
 
 
-def assert_fundings(lake: Path | str, sandbox: Sandbox, symbol: str, start: str | int, end: str | int) -> int:
+def assert_fundings(
+    lake: Path | str, sandbox: Sandbox, symbol: str, start: str | int, end: str | int, venue: str = "htx-linear"
+) -> int:
     """The lake holds exactly the market's fundings in ``[start, end)``, value by value; how many."""
-    truth = sandbox.market.funding_rates("htx-linear", symbol, _instant(start), _instant(end))
-    series = Series("funding_rates", "htx-linear", symbol)
+    truth = sandbox.market.funding_rates(venue, symbol, _instant(start), _instant(end))
+    series = Series("funding_rates", venue, symbol)
     rows = stored(lake, series)
     _assert_times(lake, series, rows.get("funding_time", []), truth["funding_time"].tolist())
     assert rows.get("funding_rate", []) == truth["funding_rate"].tolist()

@@ -36,6 +36,8 @@ from tests.truth import (
 
 SPOT_TRADES = Series("trades", "htx-spot", "bmtusdt")
 SWAP_TRADES = Series("trades", "htx-linear", "DOGE-USDT")
+COIN_TRADES = Series("trades", "htx-inverse", "DOGE-USD")
+DATED_TRADES = Series("trades", "htx-futures", "BTC260327")
 MINUTES = Series("klines", "htx-spot", "bmtusdt", "1min")
 
 
@@ -56,7 +58,16 @@ def fetched(sandbox: Sandbox) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("series", [SPOT_TRADES, SWAP_TRADES], ids=["spot", "linear"])
+@pytest.mark.parametrize(
+    "series",
+    [
+        SPOT_TRADES,
+        SWAP_TRADES,
+        pytest.param(COIN_TRADES, marks=pytest.mark.wide),
+        pytest.param(DATED_TRADES, marks=pytest.mark.wide),
+    ],
+    ids=["spot", "linear", "inverse", "futures"],
+)
 def test_trades_across_the_two_trees(tmp_path: Path, series: Series) -> None:
     """From the old tree to the new one, whole: no row twice, none lost, where the days of files and of lake differ."""
     start, end = "2026-01-30T05:00", "2026-02-02T21:00"
@@ -107,6 +118,12 @@ def test_where_both_trees_have_a_day_they_are_compared(tmp_path: Path, series: S
         ("klines", "htx-linear", "DOGE-USDT"),
         ("mark_klines", "htx-linear", "DOGE-USDT"),
         ("index_klines", "htx-linear", "DOGE-USDT"),
+        *(
+            pytest.param(dataset, *line, marks=pytest.mark.wide)
+            for line in (("htx-inverse", "DOGE-USD"), ("htx-futures", "BTC260327"))
+            for dataset in ("klines", "mark_klines", "index_klines")
+            if (dataset, line[0]) != ("index_klines", "htx-futures")  # the archive has those of perpetuals only
+        ),
     ],
 )
 @pytest.mark.parametrize("period", ["1min", "1day"])

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from htxdata.market import Listing
 from htxdata.timeline import DAY, HOUR, Window, iso, parse_instant
-from htxdata.venues.htx.deliveries import KEPT, WEEK, by_name, code_of, holders, is_quarterly, meant, next_roll
+from htxdata.venues.htx.deliveries import (
+    KEPT,
+    WEEK,
+    by_name,
+    code_of,
+    holders,
+    is_quarterly,
+    meant,
+    next_roll,
+)
 
 NOW = parse_instant("2026-04-01T00:00")
 LISTED = {
@@ -75,7 +84,7 @@ def test_a_window_is_split_at_rolls_and_nothing_is_lost(start: int, length: int,
 
 
 def test_what_is_not_listed_is_named_by_the_calendar_only_when_it_must_be_gone() -> None:
-    """Months ago the lists had another contract, and the calendar says which; one of today that is not listed is none."""
+    """Months ago the lists had others, and the calendar says which; one of today that is not listed is none."""
     window = Window(parse_instant("2026-02-27"), NOW)
     found = holders("btc_cw", LISTED, window, NOW)
     assert [(name, iso(part.start)[:16]) for name, part in found or ()] == [
