@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,6 +38,10 @@ LINEAR = ("backfill", "klines", "--venue", "htx-linear", "--symbol", "BTC-USDT",
 FUNDING = ("backfill", "funding_rates", "--venue", "htx-linear", "--symbol", "BTC-USDT", "--symbol", "DOGE-USDT",
            "--start", "2020-09-01", "--end", END)  # fmt: skip
 COMMANDS = (SPOT, LINEAR, FUNDING)
+COIN = ("backfill", "klines", "--venue", "htx-inverse", "--symbol", "BTC-USD", "--symbol", "DOGE-USD", "--period",
+        "1min", "--period", "1day", *RANGE)  # fmt: skip
+COIN_FUNDING = ("backfill", "funding_rates", "--venue", "htx-inverse", "--symbol", "BTC-USD", "--symbol", "DOGE-USD",
+                "--start", "2020-03-01", "--end", END)  # fmt: skip
 
 # Everything that `storm` does, with pauses that a test can wait for.
 SQUALL = (
@@ -55,17 +59,19 @@ SQUALL = (
 )
 
 
-def kill_again_and_again(sandbox: Sandbox, config: Path, kills: int, seed: int) -> dict[int, int]:
+def kill_again_and_again(
+    sandbox: Sandbox, config: Path, kills: int, seed: int, commands: Sequence[Sequence[str]] = COMMANDS
+) -> dict[int, int]:
     """Kill ``kills`` lives at moments that are counted in requests, which makes them moments of work; what each command
     ended with, where it was quicker."""
     dice = random.Random(seed)
     ended: dict[int, int] = {}
     done = 0
     while done < kills:
-        todo = [number for number in range(len(COMMANDS)) if ended.get(number) != 0]
-        number = dice.choice(todo or [0, 1, 2])  # a life that has nothing left to do is killed as well
+        todo = [number for number in range(len(commands)) if ended.get(number) != 0]
+        number = dice.choice(todo or range(len(commands)))  # a life that has nothing left to do is killed as well
         target, delay = len(sandbox.requests) + dice.randint(1, 16), dice.random() * 0.05
-        with Life(config, *COMMANDS[number]) as life:
+        with Life(config, *commands[number]) as life:
             deadline = time.monotonic() + 2
             while (
                 len(sandbox.requests) < target and life.process.poll() is None and time.monotonic() < deadline
@@ -108,9 +114,11 @@ def assert_whole(sandbox: Sandbox, folder: Path) -> None:
     assert len(list(Path(os.environ["HTXDATA_BUDGET_DIR"]).iterdir())) == 3  # reference data has its own
 
 
-def finish(config: Path, tries: int = 12, within: float = 60.0) -> None:
+def finish(
+    config: Path, tries: int = 12, within: float = 60.0, commands: Sequence[Sequence[str]] = COMMANDS
+) -> None:
     """Until every command says that it is complete, as an operator's timer would."""
-    for words in COMMANDS:
+    for words in commands:
         for _ in range(tries):
             with Life(config, *words) as life:
                 code = life.end(within)
@@ -136,6 +144,25 @@ def test_kills_on_a_bad_day_end_with_the_whole_market(tmp_path: Path, kills: int
         kinds = {kind for kind, _, _ in sandbox.faults.fired}
         seldom = {"throttle", "busy", "stall"}
         assert kinds >= {rule.kind for rule in SQUALL} - seldom
+
+
+@pytest.mark.wide
+@pytest.mark.timeout(240)
+def test_kills_while_coin_margined_swaps_are_fetched(tmp_path: Path) -> None:
+    """The same for another line of contracts, whose fundings come page by page, newest first."""
+    commands = (COIN, COIN_FUNDING)
+    with Sandbox(seed=3, limits=False, faults=Faults(*SQUALL, seed=3)) as sandbox:
+        config = configuration(sandbox, tmp_path)
+        kill_again_and_again(sandbox, config, 4, seed=1, commands=commands)
+        finish(config, commands=commands)
+        for symbol in ("BTC-USD", "DOGE-USD"):
+            for period in ("1min", "1day"):
+                assert_candles(tmp_path / "lake", sandbox, Series("klines", "htx-inverse", symbol, period), START, END)
+            assert_covers(tmp_path / "lake", Series("klines", "htx-inverse", symbol, "1min"), START, END)
+            found = assert_fundings(tmp_path / "lake", sandbox, symbol, "2020-03-01", END, "htx-inverse")
+            assert found > 4500
+            assert_covers(tmp_path / "lake", Series("funding_rates", "htx-inverse", symbol), "2020-03-01", END)
+        assert strays(tmp_path) == []
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from htxdata.timeline import SECOND, iso
 from htxdata.transport.reels import Writer
 from htxdata.venues import venue
 from htxdata.venues.terms import Frame, Pushed
-from tests.truth import assert_trades, settings_for, stored
+from tests.truth import a_future, assert_trades, settings_for, stored
 
 SPEED = 300.0
 """The exchange's clock runs so many times faster than ours: five minutes of trades in a second."""
@@ -118,7 +118,13 @@ def assert_books(
 
 
 @pytest.mark.parametrize(
-    ("venue", "symbols"), [("htx-spot", ("btcusdt", "ethusdt")), ("htx-linear", ("BTC-USDT", "DOGE-USDT"))]
+    ("venue", "symbols"),
+    [
+        ("htx-spot", ("btcusdt", "ethusdt")),
+        ("htx-linear", ("BTC-USDT", "DOGE-USDT")),
+        pytest.param("htx-inverse", ("BTC-USD", "ETH-USD"), marks=pytest.mark.wide),
+        pytest.param("htx-futures", (a_future(), a_future(alias="CW")), marks=pytest.mark.wide),
+    ],
 )
 def test_a_quiet_session_has_every_trade(tmp_path: Path, venue: str, symbols: tuple[str, ...]) -> None:
     """Value by value over all that the coverage claims, which is the whole session; twice changes no byte."""

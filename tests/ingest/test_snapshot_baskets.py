@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from htxdata.errors import BadReply, UsageError
 from htxdata.ingest import snapshot_polls
 from htxdata.ingest.run import Request as Backfill
-from htxdata.ingest.session import Session, resolve
-from htxdata.ingest.snapshot import Polled, snapshot, snapshot_instruments, venues_of
+from htxdata.ingest.session import Session
+from htxdata.ingest.snapshot import Polled, snapshot, venues_of
 from htxdata.ingest.snapshot_states import held, in_turn, keep
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply, Request
@@ -32,7 +32,6 @@ from htxdata.store.coverage import with_missing
 from htxdata.store.partition import Store
 from htxdata.timeline import DAY, HOUR, MINUTE, SECOND, parse_instant
 from htxdata.venues import venue
-from htxdata.venues.htx.linear import _of_contract
 from htxdata.venues.terms import Poll, Venue
 from tests.truth import files, fill, settings_for, stored
 
@@ -250,7 +249,7 @@ def test_where_the_path_is_another_one(
 ) -> None:
     """A path that answers 404 is asked once, for whatever contract; then the other one has them all."""
     first, second = LINEAR.polls_for(BASKETS)
-    gone = replace(first, build=partial(_of_contract, "/linear-swap-api/market/gone"))
+    gone = replace(first, build=lambda symbol: replace(first.build(symbol), path="/linear-swap-api/market/gone"))
     there = replace(second, build=first.build)
     moved = replace(LINEAR, polls=(gone, there))
     monkeypatch.setattr(snapshot_polls, "AT_ONCE", 1)  # many at once may each find out for themselves
@@ -524,23 +523,29 @@ def test_fundings_where_v5_is_gone_or_talks_nonsense(clock: Clock, tmp_path: Pat
 
 
 def test_where_they_can_be_looked_at() -> None:
-    """Baskets on all contracts, coming fundings on linear ones; a venue that has none says where there are some."""
+    """Baskets on all contracts, coming fundings on perpetual ones; a venue that has none says where there are some."""
     assert [v.name for v in venues_of(BASKETS)] == ["htx-linear", "htx-inverse", "htx-futures"]
-    assert [v.name for v in venues_of(FUNDINGS)] == ["htx-linear"]
+    assert [v.name for v in venues_of(FUNDINGS)] == ["htx-linear", "htx-inverse"]
     with pytest.raises(UsageError, match="htx-linear, htx-inverse, htx-futures"):
         venues_of(BASKETS, ["htx-spot"])
 
 
-@pytest.mark.parametrize("name", ["htx-inverse", "htx-futures"])
-def test_a_venue_without_history_so_far(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
-    """Its instruments are listed; to backfill anything there is wrong usage, said before a question is asked."""
-    with Session(settings_for(sandbox, tmp_path), say=print) as session:
-        found = snapshot_instruments(session, venue(name))
-    assert found.new == found.seen > 0
-    count = len(sandbox.requests)
-    for what in ("klines", "trades", BASKETS):
+@pytest.mark.wide
+def test_coming_fundings_of_coin_margined_swaps(clock: Clock, tmp_path: Path) -> None:
+    """All of them in one answer, at the rates that the market has then."""
+    with Sandbox(seed=1, limits=False, clock=clock) as sandbox:
+        found = look_at(sandbox, tmp_path, FUNDINGS, where=venue("htx-inverse"))
+        assert (found.missing, found.rows) == ((), 3)
+        for symbol in ("BTC-USD", "ETH-USD", "DOGE-USD"):
+            truth = linear_indicative.truth(sandbox.market, symbol, FIRST, "htx-inverse")
+            found_rows = kept(tmp_path, symbol, FUNDINGS, "htx-inverse")
+            assert found_rows["funding_rate"] == [truth["funding_rate"]]
+            assert found_rows["funding_time"] == [truth["funding_time"]]
+
+
+def test_what_a_venue_does_not_have_is_wrong_usage(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Futures pay no funding, and nobody keeps a history of baskets: said before a question is asked."""
+    for name, what in (("htx-futures", "funding_rates"), ("htx-futures", "open_interest"), ("htx-inverse", BASKETS)):
         with pytest.raises(UsageError, match=f"{what} of {name} cannot be backfilled: "):
-            fill(settings_for(sandbox, tmp_path), Backfill(what, name, ("BTC-USD",), ("1min",), "2026-01-01"))
-        with pytest.raises(UsageError, match="cannot be backfilled"):
-            resolve(what, name, ("BTC-USD",), ("1min",), None)
-    assert len(sandbox.requests) == count
+            fill(settings_for(sandbox, tmp_path), Backfill(what, name, ("BTC-USD",), (), "2026-01-01"))
+    assert sandbox.requests == []

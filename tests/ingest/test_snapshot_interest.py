@@ -495,6 +495,24 @@ def test_polls_older_than_the_venues_history(
     assert_both(sandbox, tmp_path, polled, -(-edge // HOUR) * HOUR, end)
 
 
+@pytest.mark.wide
+@pytest.mark.parametrize("name", ["htx-inverse", "htx-futures"])
+def test_what_is_open_of_coin_margined_contracts(clock: Clock, tmp_path: Path, name: str) -> None:
+    """All of them in one answer: contracts, and coins as the venue says them; nobody says a value."""
+    with Sandbox(seed=1, limits=False, clock=clock) as sandbox:
+        found = look_at(sandbox, tmp_path, where=venue(name))
+        assert (found.missing, found.rows == found.wanted > 2) == ((), True)
+        for line in Store(tmp_path / "lake").series(dataset="open_interest", venue=name):
+            truth = sandbox.market.open_interest_now(name, line.symbol, FIRST)
+            columns = stored(tmp_path / "lake", line)
+            assert columns["time"] == [FIRST]
+            assert columns["contracts"] == truth["contracts"].tolist()
+            assert columns["volume"] == truth["volume"].tolist()
+            assert columns["value"] == [None]
+    path = {"htx-inverse": "/swap-api/v1/swap_open_interest", "htx-futures": "/api/v1/contract_open_interest"}[name]
+    assert asked(sandbox, path) == [""]
+
+
 # ---------------------------------------------------------------------------------------------- the door
 
 
@@ -502,7 +520,7 @@ def test_what_can_be_looked_at_and_where() -> None:
     """Instruments everywhere, the others where a venue says how to ask; anything else is a usage error."""
     assert looked_at() == ["instruments", "open_interest", "index_constituents", "indicative_funding_rates"]
     assert [v.name for v in venues_of("instruments")] == ["htx-spot", "htx-linear", "htx-inverse", "htx-futures"]
-    assert [v.name for v in venues_of("open_interest")] == ["htx-linear"]
+    assert [v.name for v in venues_of("open_interest")] == ["htx-linear", "htx-inverse", "htx-futures"]
     assert [v.name for v in venues_of("instruments", ["htx-linear", "htx-linear"])] == ["htx-linear"]
     with pytest.raises(UsageError, match="'trades': choose from instruments, open_interest"):
         venues_of("trades")

@@ -114,6 +114,43 @@ def test_funding_history_page_by_page(exchange: Any, market: Market) -> None:
     assert [row["fundingRate"] for row in rows] == truth["funding_rate"].tolist()
 
 
+@pytest.mark.parametrize(("symbol", "code"), [("BTC/USD:BTC", "BTC-USD"), ("ETH/USD:ETH", "ETH-USD")])
+def test_coin_margined_swaps(exchange: Any, market: Market, symbol: str, code: str) -> None:
+    """Candles (of coins), trades and fundings; sizes in dollars."""
+    assert exchange.load_markets()[symbol]["contractSize"] == {"BTC-USD": 100, "ETH-USD": 10}[code]
+    start = NOON - 3600 * 50
+    rows = exchange.fetch_ohlcv(symbol, "1h", since=(start - start % 3600) * 1000, limit=40)
+    end = rows[-1][0] * 1000 + 1
+    truth = market.candles("htx-inverse", code, "60min", rows[0][0] * 1000, end, NOON * 10**6)
+    assert len(rows) == 40
+    assert_is_truth(rows, truth)
+    trades = exchange.fetch_trades(symbol, limit=200)
+    first, last = trades[0]["timestamp"] * 1000, trades[-1]["timestamp"] * 1000 + 1
+    sold = market.trades("htx-inverse", code, first, last)
+    assert len(trades) >= 200
+    assert [trade["id"] for trade in trades] == [str(one) for one in sold["trade_id"].tolist()]
+    assert [trade["price"] for trade in trades] == sold["price"].tolist()
+    assert [trade["side"] for trade in trades] == sold["side"].tolist()
+    assert [trade["info"]["amount"] for trade in trades] == sold["contracts"].tolist()
+    fundings = exchange.fetch_funding_rate_history(symbol, limit=50)
+    settled = market.funding_rates("htx-inverse", code, fundings[0]["timestamp"] * 1000, NOON * 10**6)
+    assert len(fundings) == 50
+    assert [row["timestamp"] * 1000 for row in fundings] == settled["funding_time"].tolist()
+    assert [row["fundingRate"] for row in fundings] == settled["funding_rate"].tolist()
+
+
+def test_coin_margined_futures(exchange: Any, market: Market) -> None:
+    """The four that trade, each under its own code: its candles and what is open."""
+    dated = [one for one in exchange.load_markets().values() if one["future"] and one["inverse"] and one["active"]]
+    assert sorted(one["id"] for one in dated) == [
+        "BTC260605", "BTC260612", "BTC260626", "BTC260925", "ETH260626", "ETH260925"
+    ]  # fmt: skip
+    rows = exchange.fetch_ohlcv("BTC/USD:BTC-260626", "1h", since=(NOON - 3600 * 50) * 1000, limit=40)
+    end = rows[-1][0] * 1000 + 1
+    truth = market.candles("htx-futures", "BTC260626", "60min", rows[0][0] * 1000, end, NOON * 10**6)
+    assert_is_truth(rows, truth)
+
+
 def test_errors_are_the_ones_ccxt_knows(exchange: Any) -> None:
     with pytest.raises(ccxt.BadSymbol):
         exchange.spotPublicGetMarketHistoryKline({"symbol": "nonsense", "period": "1min"})
