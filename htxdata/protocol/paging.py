@@ -327,6 +327,9 @@ class PageWalk:
     (the total shrinks), rows move back: the pages before are asked for again. Where a page is shorter than asked
     for although
     more follow, the walk begins anew with that size: a venue may count its pages by either.
+
+    Pages that are wholly newer than the window are skipped: where the venue says how many rows there are, the page that
+    the window ends on is searched for, so a year of long ago costs its own pages and a few more.
     """
 
     window: Window
@@ -335,8 +338,27 @@ class PageWalk:
     patience: int = 50
     """So many times the walk may go back before it gives up."""
 
+    _newer: int = 0
+    """The last page that is known to be newer than the window, and …"""
+    _older: int | None = None
+    """… the first that is known to be older than its end."""
+
+    def _seek(self, number: int, page: Page, total: int) -> int | None:
+        """The page to ask for next, in search of the one that the window ends on; None where this is it."""
+        if number > self._newer + 1 and (not page.count or page.last < self.window.end):
+            self._older = number
+            return (self._newer + number) // 2
+        if not page.count or page.first < self.window.end:
+            return None
+        self._newer = number
+        every = max(1, (page.last - page.first) // max(1, page.count - 1))
+        pages = (page.first - self.window.end) // (every * self.most)
+        end = self._older or -(-total // self.most) + 1
+        return max(number + 1, min(number + pages, end - 1))
+
     def steps(self) -> Steps:
         number, furthest, back = 1, 0, 0
+        seeking = True
         heard = slack = 0
         total: int | None = None
         oldest: int | None = None
@@ -349,13 +371,23 @@ class PageWalk:
                 raise _no_advance(ask, page, "the pages keep changing")
             if grown < 0 and number > 1:
                 back, number = back + 1, max(1, number + grown // self.most)
+                self._newer, self._older = 0, None  # of pages as they were
                 continue
             ends = not page.count or page.final
             more = total is not None and max(page.count, (number - 1) * self.most) < total
             if more and 0 < page.count < self.most and not ends and page.first >= self.window.start:
                 back, number, furthest, heard, slack, oldest = back + 1, 1, 0, 0, 0, None
-                self.most = page.count
+                self.most, self._newer, self._older, seeking = page.count, 0, None, True
                 continue
+            if seeking and total is not None:
+                found = self._seek(number, page, total)
+                if found is not None and found != self._older:
+                    number = found
+                    continue
+                seeking, number = False, found or number
+                furthest, heard = number - 1, (number - 1) * self.most  # those that were skipped are whole
+                if found is not None:  # what this page has is newer than the window, what the next has older
+                    continue
             slack = max(0, slack + grown)  # so many rows may come once more
             if page.count and number > furthest:
                 if oldest is not None and page.first >= oldest:

@@ -537,11 +537,12 @@ hours = st.integers(1, 200).map(lambda n: [ORIGIN + h * HOUR for h in range(n)])
     truth=hours,
     cap=st.integers(1, 40),
     start=st.integers(-50, 250),
+    length=st.integers(1, 250),
     events=st.lists(st.one_of(st.just(0), st.integers(1, 30), st.integers(-200, -1)), max_size=30),
     total=st.booleans(),
 )
 def test_a_walk_by_page_brings_every_row(
-    truth: list[int], cap: int, start: int, events: list[int], total: bool
+    truth: list[int], cap: int, start: int, length: int, events: list[int], total: bool
 ) -> None:
     """Rows may land and vanish during the crawl, pages be cut in silence: no row is lost.
 
@@ -551,7 +552,7 @@ def test_a_walk_by_page_brings_every_row(
     if not total:
         events = [max(0, event) for event in events]  # without a total nobody can tell that rows vanished
     server = Pages(truth, cap, events, total=total)
-    window = Window(ORIGIN + start * HOUR, ORIGIN + 200 * HOUR)
+    window = Window(ORIGIN + start * HOUR, ORIGIN + (start + length) * HOUR)
     walk = PageWalk(window, 100)
     heard: set[int] = set()
 
@@ -618,6 +619,19 @@ def test_pages_stop_where_the_window_begins() -> None:
     asks, heard = drive(walk, Pages(truth, 100))
     assert [ask.number for ask in asks] == [1, 2]
     assert set(truth[850:900]) <= heard
+
+
+@pytest.mark.parametrize("gap", [0, 5000])
+def test_pages_newer_than_the_window_are_skipped(gap: int) -> None:
+    """A few days of long ago cost a few pages, however many lie above them, and however unevenly rows lie in time."""
+    hours = [*range(3000), *range(3000 + gap, 10_000 + gap)]
+    truth = [ORIGIN + h * HOUR for h in hours]
+    walk = PageWalk(Window(ORIGIN + 2000 * HOUR, ORIGIN + 2150 * HOUR), 50)
+    asks, heard = drive(walk, Pages(truth, 50))
+    assert set(truth[2000:2150]) <= heard
+    assert walk.answered == [walk.window]
+    assert len(asks) < (7 if not gap else 20)
+    assert [ask.number for ask in asks][0] == 1
 
 
 # ------------------------------------------------------------------------------------------------- newest
