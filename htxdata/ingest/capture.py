@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from htxdata.errors import HtxdataError, Unreachable, UsageError, VenueError
 from htxdata.ingest.capture_bridge import SETTLED, Bridge, bridge_for
 from htxdata.ingest.capture_streams import Hands, Stream, Topics, begun
+from htxdata.ingest.delivered import by_alias, known_of
 from htxdata.ingest.distil import Distilled, distil
 from htxdata.ingest.distil_gaps import Gap, open_gaps
 from htxdata.ingest.run import Request, backfill
 from htxdata.ingest.session import Session, match_symbols
-from htxdata.market import Series, check_period, is_glob
+from htxdata.market import Listing, Series, check_period, is_glob
 from htxdata.store.tape import Record
-from htxdata.timeline import iso
+from htxdata.timeline import Window, iso
 from htxdata.transport.reels import Writer
 from htxdata.venues import VENUES
 from htxdata.venues import venue as venue_named
@@ -35,6 +36,9 @@ DISTIL_EVERY = 60.0
 """Seconds from the end of one reading of the tapes to the next, at least."""
 
 STATUS_EVERY = 1.0
+
+AFTER_ROLL = 60_000_000
+"""So long after a delivery (microseconds) the venue is asked which contracts there are now."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,29 @@ def topics_of(wanted: Wanted, session: Session) -> tuple[list[Topics], dict[str,
             f"--period {wanted.periods[0]!r}: {feeds[0].name} has no periods; leave --period out"
         )
     listed, sizes = _listed(session, venue)
-    symbols = match_symbols(venue, wanted.symbols, listed)
+    symbols = symbols_now(venue, wanted.symbols, listed, _clock())
+    return split(chosen, symbols), sizes
+
+
+def _clock() -> int:
+    """Our clock, microseconds UTC."""
+    return time.time_ns() // 1000
+
+
+def symbols_now(venue: Venue, wanted: Sequence[str], listed: Sequence[str] | None, now: int) -> list[str]:
+    """The symbols that names, globs and aliases mean now. A contract is heard by its own name, also where it was called
+    by an alias: pushes say it, and it stays what it is when the alias rolls."""
+    known = known_of(venue, None if listed is None else {name: Listing(name) for name in listed}, listed or (), (), now)
+    out: dict[str, None] = {}
+    for text in wanted:
+        held = by_alias(venue, text, known, Window(now, now + 1), now)
+        names = match_symbols(venue, (text,), listed) if held is None else [name for name, _ in held[0]]
+        out.update(dict.fromkeys(names))
+    return list(out)
+
+
+def split(chosen: Sequence[tuple[Feed, list[str | None]]], symbols: Sequence[str]) -> list[Topics]:
+    """Feeds of symbols and periods, spread over as many connections as it takes."""
     out = []
     for feed, periods in chosen:
         topics: dict[str, list[str]] = {}
@@ -162,7 +188,7 @@ def topics_of(wanted: Wanted, session: Session) -> tuple[list[Topics], dict[str,
             chosen_names = names[at : at + most]
             shared = {name: topics[name] for name in chosen_names if feed.symbol_of(name) is None}
             out.append(Topics(feed, {name: topics[name][0] for name in chosen_names}, shared))
-    return out, sizes
+    return out
 
 
 def _listed(session: Session, venue: Venue) -> tuple[list[str] | None, dict[str, float]]:
@@ -214,7 +240,7 @@ def capture(
     base = session.settings.host(feeds[0].host)
     with Writer() as writer:
         hands = Hands(venue, base, session.tape, writer, sizes, rotate, session.say)
-        work = _Capture(session, hands, topics, feeds, stop, distil_every, on_status)
+        work = _Capture(session, hands, topics, feeds, stop, distil_every, on_status, wanted)
         return asyncio.run(work.run(seconds))
 
 
@@ -223,8 +249,10 @@ class _Capture:
 
     def __init__(
         self, session: Session, hands: Hands, topics: Sequence[Topics], feeds: Sequence[Feed], stop: threading.Event,
-        distil_every: float, on_status: OnStatus,
+        distil_every: float, on_status: OnStatus, wanted: Wanted,
     ) -> None:  # fmt: skip
+        ends = hands.venue.deliveries
+        self._wanted, self._roll = wanted, None if ends is None else ends.next_roll(_clock())
         self._session, self._hands, self._feeds, self._stop = session, hands, feeds, stop
         self._distil_every, self._on_status = distil_every, on_status
         self._began = time.monotonic()
@@ -290,10 +318,47 @@ class _Capture:
             while self._hands.instead:
                 self._streams.append(Stream(self._hands.instead.pop(0), self._hands, None))
                 running.append(asyncio.create_task(self._streams[-1].run(stop)))
+            if self._roll is not None and _clock() >= self._roll + AFTER_ROLL:
+                for stream in await asyncio.get_running_loop().run_in_executor(None, self._rolled):
+                    self._streams.append(stream)
+                    running.append(asyncio.create_task(stream.run(stop)))
             await asyncio.sleep(min(0.1, left))
             if time.monotonic() - told >= STATUS_EVERY:
                 told = time.monotonic()
                 self._tell("listening")
+
+    def _rolled(self) -> list[Stream]:
+        """Contracts were delivered: aliases and globs may mean others now, which are heard beside those that go on."""
+        venue, session, now = self._hands.venue, self._session, _clock()
+        assert venue.deliveries is not None
+        session.forget(venue)
+        try:
+            listed, sizes = _listed(session, venue)
+            meant: dict[str, None] = {}
+            for text in self._wanted.symbols:
+                with contextlib.suppress(UsageError):  # what was meant by it is delivered
+                    meant.update(dict.fromkeys(symbols_now(venue, (text,), listed, now)))
+        except VenueError as error:
+            session.say(f"{venue.name}: what trades after the delivery could not be asked for: {error}; later again")
+            self._roll = now
+            return []
+        self._roll = venue.deliveries.next_roll(now)
+        over = self._symbols - meant.keys()
+        for stream in self._streams:
+            stream.drop(over)
+        new = [symbol for symbol in meant if symbol not in self._symbols]
+        if not new:
+            return []
+        session.say(f"{venue.name}: {', '.join(new)} from now on")
+        self._hands.facts = {**self._hands.facts, **sizes}
+        self._symbols |= set(new)
+        streams = []
+        for topics in split([(feed, periods_of(feed, self._wanted.periods)) for feed in self._feeds], new):
+            bridged = any(s.bridged and s.topics.feed is topics.feed for s in self._streams)
+            streams.append(Stream(topics, self._hands, self._bridge if bridged else None))
+            if bridged:
+                self._of_symbol.update(dict.fromkeys(topics.symbols.values(), streams[-1]))
+        return streams
 
     def _tell(self, doing: str) -> None:
         now = time.monotonic()

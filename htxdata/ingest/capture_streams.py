@@ -11,7 +11,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -202,6 +202,14 @@ class Stream:
     def stands(self) -> bool:
         return self._now is not None and not self._now.task.done() and self._now.stands
 
+    def drop(self, symbols: Collection[str]) -> None:
+        """From the next connection on, do not ask for these symbols any more: there is nothing more to come."""
+        topics = self.topics
+        shared = {name: [s for s in every if s not in symbols] for name, every in topics.shared.items()}
+        kept = {name: s for name, s in topics.symbols.items() if shared.get(name, s not in symbols)}
+        kept = {name: shared[name][0] if name in shared else symbol for name, symbol in kept.items()}
+        self.topics = Topics(topics.feed, kept, {name: shared[name] for name in kept if name in shared})
+
     def note(self, record: Record) -> None:
         """Put a reply on the reel of the connection that stands, or of the next one. From any thread."""
         with self._lock:
@@ -227,7 +235,11 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         try:
             while not stop.is_set():
-                if not self.topics.symbols:  # all is heard by another stream instead
+                if not self.topics.symbols:  # all is heard by another stream instead, or was delivered
+                    if self._now is not None:
+                        await self._now.end()
+                        self._count()
+                        self._now = None
                     await stopped
                     continue
                 if self._now is None:

@@ -187,6 +187,12 @@ class Session:
             self._listings[venue.name] = answer
         return answer
 
+    def forget(self, venue: Venue) -> None:
+        """What the venue listed is asked for again."""
+        with self._lock:
+            self._listings.pop(venue.name, None)
+            self._contract_sizes.pop(venue.name, None)
+
     def _ask_instruments(self, venue: Venue) -> tuple[Parsed, int] | None:
         refusals = []
         for request in venue.listings:

@@ -146,7 +146,7 @@ def test_kills_on_a_bad_day_end_with_the_whole_market(tmp_path: Path, kills: int
         assert kinds >= {rule.kind for rule in SQUALL} - seldom
 
 
-@pytest.mark.wide
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_kills_while_coin_margined_swaps_are_fetched(tmp_path: Path) -> None:
     """The same for another line of contracts, whose fundings come page by page, newest first."""

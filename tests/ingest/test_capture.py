@@ -69,8 +69,8 @@ def heard_from(lake: Path, series: Series) -> tuple[int, int]:
 
 
 def assert_books(
-    lake: Path, sandbox: Sandbox, series: Series, *, per_contract: float = 1.0, depth: int = 150
-) -> int:
+    lake: Path, sandbox: Sandbox, series: Series, *, per_contract: float = 1.0, depth: int = 150, dollars: float = 0
+) -> int:  # fmt: skip
     """After every message the rebuilt book is the exchange's of that moment; how many moments.
 
     Where one connection goes on for another, the book as it stood is put in front of its next message, with the time of
@@ -111,7 +111,7 @@ def assert_books(
         for mine, theirs in ((book.bids(), truth.bids), (book.asks(), truth.asks)):
             assert [price for price, _ in mine] == [price for price, _ in theirs], where
             assert [size for _, size in mine] == pytest.approx(
-                [s * per_contract for _, s in theirs], rel=1e-14
+                [s * dollars / p if dollars else s * per_contract for p, s in theirs], rel=1e-14
             ), where
         moments += 1
     return moments
@@ -220,22 +220,29 @@ LOUD = [
 ]  # fmt: skip
 
 
-def test_every_trade_comes_through_a_bad_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("where", "symbols"),
+    [
+        ("htx-linear", ("BTC-USDT", "ETH-USDT")),
+        pytest.param("htx-inverse", ("BTC-USD", "ETH-USD"), marks=pytest.mark.wide),
+    ],
+)
+def test_every_trade_comes_through_a_bad_line(tmp_path: Path, where: str, symbols: tuple[str, ...]) -> None:
     """Frames missed, doubled, swapped, cut and turned to garbage, connections dropped: REST brings what they cost."""
     with Sandbox(
         clock=hurried(), faults=Faults(*(replace(rule, topic="*.trade.detail") for rule in LOUD))
     ) as sandbox:
-        done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT", "ETH-USDT"], 5.0)
+        done = listen(sandbox, tmp_path, where, ["trades"], symbols, 5.0)
         kinds = {kind for kind, _, _ in sandbox.faults.fired}
         assert {"missed_frame", "disconnect", "garbage_frame"} <= kinds
         assert done.reconnects >= 1
         assert done.gaps == []
         assert done.quarantined > 0
-        for symbol in ("BTC-USDT", "ETH-USDT"):
-            series = Series("trades", "htx-linear", symbol)
+        for symbol in symbols:
+            series = Series("trades", where, symbol)
             start, end = heard_whole(tmp_path / "lake", series)
             assert assert_trades(tmp_path / "lake", sandbox, series, start, end) > 200
-    gaps = stored(tmp_path / "lake", Series("capture_gaps", "htx-linear", "BTC-USDT"))
+    gaps = stored(tmp_path / "lake", Series("capture_gaps", where, symbols[0]))
     assert set(gaps["feed"]) == {"trades"}  # an attempt that failed at once is no gap of its own
     assert None not in gaps["healed_at"]
 

@@ -631,7 +631,7 @@ def test_pages_newer_than_the_window_are_skipped(gap: int) -> None:
     assert set(truth[2000:2150]) <= heard
     assert walk.answered == [walk.window]
     assert len(asks) < (7 if not gap else 20)
-    assert [ask.number for ask in asks][0] == 1
+    assert asks[0].number == 1
 
 
 # ------------------------------------------------------------------------------------------------- newest
