@@ -50,7 +50,7 @@ def _command(
 
 
 def _series(parser: argparse.ArgumentParser, required: bool) -> None:
-    parser.add_argument("--venue", required=required, help="htx-spot, htx-linear")
+    parser.add_argument("--venue", required=required, help="htx-spot, htx-linear, htx-inverse, htx-futures")
     parser.add_argument(
         "--symbol", action="append", default=[], required=required, metavar="S",
         help="the venue's own spelling or a glob such as 'BTC-*'; once per value",
@@ -150,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
         "the trades that they cost are asked for over REST. Stop it with Ctrl-C: what was heard is put into\n"
         "the tables. Exit code 3 where something was lost for good; capture_gaps says what and when.", common,
     )  # fmt: skip
-    capture.add_argument("--venue", required=True, help="htx-spot, htx-linear")
+    capture.add_argument("--venue", required=True, help="htx-spot, htx-linear, htx-inverse, htx-futures")
     capture.add_argument(
         "--feed", action="append", required=True, metavar="F",
         help="trades klines book quotes funding liquidations index, or a glob; once per value",
@@ -255,7 +255,7 @@ def parser() -> argparse.ArgumentParser:
         "the holes are named, and the exit code is 3.", common,
     )  # fmt: skip
     export.add_argument("engine", metavar="ENGINE", help="its name, in any spelling")
-    export.add_argument("--venue", required=True, help="htx-spot, htx-linear")
+    export.add_argument("--venue", required=True, help="htx-spot, htx-linear, htx-inverse, htx-futures")
     export.add_argument(
         "--symbol", action="append", required=True, metavar="S",
         help="the venue's own spelling or a glob such as 'BTC-*'; once per value",

@@ -58,7 +58,7 @@ _ALL = (
         "f",
         "turnover",
         "quote currency",
-        "HTX spot calls this `vol`; HTX contracts count both sides",
+        "HTX spot calls this `vol`; HTX contracts count both sides, and coin-margined ones do not say it: NULL",
     ),
     Column(
         "contracts",
@@ -99,7 +99,7 @@ _ALL = (
         "f",
         "turnover of the trade",
         "quote currency",
-        "NULL where the venue does not say it; HTX contracts count both sides",
+        "NULL where the venue does not say it (coin-margined contracts never do); HTX contracts count both sides",
     ),
     Column(
         "side",
@@ -113,7 +113,7 @@ _ALL = (
         "f",
         "what stands at the price after the change: the whole of it, not a difference",
         "base currency",
-        "0: the level is gone; contracts are stored as base currency by their size",
+        "0: the level is gone; contracts are stored as base currency (by their size; coin-margined: and price)",
     ),
     Column(
         "sequence",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from htxdata.ingest.run import Request
+from htxdata.config import BUDGETS
+from htxdata.ingest.run import Request, budget_of, make_plans
+from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.timeline import DAY, HOUR, MINUTE, iso
-from tests.truth import a_future, assert_covers, files, fill, settings_for, stored, verdicts
+from tests.truth import a_future, assert_covers, assert_fundings, files, fill, settings_for, stored, verdicts
 
 LINEAR, INVERSE, FUTURES = ("htx-linear", "BTC-USDT"), ("htx-inverse", "BTC-USD"), ("htx-futures", a_future())
 
@@ -122,3 +125,19 @@ def test_the_newest_trades(tmp_path: Path, venue_symbol: tuple[str, str]) -> Non
         assert not report.complete
         assert {iso(missing.window.end) for _, missing in report.missing} == {span[0]}
         assert time.time_ns() // 1000 - rows["trade_time"][-1] < 10 * MINUTE
+
+
+def test_coin_margined_reference_data_keeps_to_its_own_limit(tmp_path: Path) -> None:
+    """120 in three seconds, counted apart from that of linear contracts: at the default pace nothing is refused."""
+    with Sandbox(seed=5) as sandbox:
+        settings = replace(settings_for(sandbox, tmp_path), budgets=BUDGETS)
+        request = Request("funding_rates", "htx-inverse", ("BTC-USD",), (), "2025-01-01", "2025-03-01")
+        with Session(settings, say=lambda text: None) as session:
+            ((job,),) = [plan.jobs for plan in make_plans([request], session)]
+            assert budget_of(job) == "htx_swap_coin_reference"
+        assert fill(settings, request).complete
+        assert assert_fundings(tmp_path / "lake", sandbox, "BTC-USD", "2025-01-01", "2025-03-01", "htx-inverse") == 177
+        assert sandbox.violations == 0
+        assert {r.path for r in sandbox.requests} == {
+            "/swap-api/v1/swap_contract_info", "/swap-api/v1/swap_historical_funding_rate"
+        }  # fmt: skip
