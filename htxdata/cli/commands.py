@@ -183,16 +183,19 @@ def _series(series: Any) -> dict[str, Any]:
 def snapshot(options: argparse.Namespace) -> int:
     from htxdata.errors import Incomplete, VenueError
     from htxdata.ingest.session import Session
+    from htxdata.ingest.snapshot import having, venues_of
     from htxdata.ingest.snapshot import snapshot as look_at
-    from htxdata.ingest.snapshot import venues_of
 
     venues = venues_of(options.dataset, options.venue)
     settings = settings_of(options)
     failed = 0
     with Session(settings, say=show.note) as session:
-        for venue in venues:
+        asked = options.symbol or ("*",)
+        # Where no venue is named, each symbol is looked for wherever it is.
+        chosen = having(session, venues, asked) if not options.venue else [(one, asked) for one in venues]
+        for venue, symbols in chosen:
             try:
-                found = look_at(session, options.dataset, venue, options.symbol or ("*",))
+                found = look_at(session, options.dataset, venue, symbols)
                 show.note(str(found))
                 for why in found.missing:
                     show.note(f"missing: {why}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from htxdata.errors import UsageError
-from htxdata.ingest.session import Session
+from htxdata.errors import UsageError, VenueError
+from htxdata.ingest.session import Session, match_symbols
 from htxdata.ingest.snapshot_instruments import Snapshot, snapshot_instruments
 from htxdata.ingest.snapshot_polls import Polled, snapshot_polled
 from htxdata.venues import VENUES
@@ -33,6 +33,30 @@ def venues_of(dataset: str, names: Sequence[str] = ()) -> list[Venue]:
     return [venue_named(name) for name in dict.fromkeys(names)] or have
 
 
+def having(session: Session, venues: Sequence[Venue], symbols: Sequence[str]) -> list[tuple[Venue, tuple[str, ...]]]:
+    """Each venue with those of ``symbols`` that it has; a venue that gives no list has them all, and one without any is
+    left out. ``UsageError`` for a symbol that none of them has."""
+    out: dict[str, tuple[Venue, list[str]]] = {}
+    for text in symbols:
+        refusal: UsageError | None = None
+        found = False
+        for venue in venues:
+            try:
+                listed = session.listings(venue)
+                if listed is not None and text != "*":
+                    match_symbols(venue, (text,), listed)
+            except UsageError as error:
+                refusal = refusal or error
+                continue
+            except VenueError:
+                pass  # it is said when it is looked at
+            found = True
+            out.setdefault(venue.name, (venue, []))[1].append(text)
+        if not found and refusal is not None:
+            raise refusal
+    return [(venue, tuple(names)) for venue, names in out.values()]
+
+
 def snapshot(
     session: Session, dataset: str, venue: Venue, symbols: Sequence[str] = ("*",)
 ) -> Snapshot | Polled:
@@ -48,5 +72,6 @@ def describe(found: Snapshot | Polled) -> str:
 
 
 __all__ = [
-    "Polled", "Snapshot", "describe", "looked_at", "snapshot", "snapshot_instruments", "snapshot_polled", "venues_of",
+    "Polled", "Snapshot", "describe", "having", "looked_at", "snapshot", "snapshot_instruments", "snapshot_polled",
+    "venues_of",
 ]  # fmt: skip

@@ -412,7 +412,7 @@ WRONG = [
     (["snapshot", "trades"], ["'trades'", "instruments"]),
     (["snapshot", "instruments", "--venue", "htx"], ["--venue", "'htx'"]),
     (["snapshot", "open_interest", "--venue", "htx-spot"], ["--venue", "'htx-spot'", "htx-linear"]),
-    (["snapshot", "open_interest", "--symbol", "BTC-USD"], ["--symbol", "'BTC-USD'", "BTC-USDT"]),
+    (["snapshot", "open_interest", "--symbol", "BTC-USDX"], ["--symbol", "'BTC-USDX'", "BTC-USDT"]),
     (["snapshot", "instruments", "--venue", "htx-spot", "--symbol", "btcusd"], ["--symbol", "'btcusd'"]),
     (["query", "selct 1"], ["SQL", "selct"]),
     (["query", "select * from ticks"], ["ticks"]),
