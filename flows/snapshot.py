@@ -12,8 +12,8 @@ from flows.by_hand import run
 from htxdata import config as settings
 from htxdata.errors import HtxdataError, Incomplete, UsageError
 from htxdata.ingest.session import Session
+from htxdata.ingest.snapshot import having, venues_of
 from htxdata.ingest.snapshot import snapshot as look_at
-from htxdata.ingest.snapshot import venues_of
 from htxdata.venues import venue as venue_named
 
 
@@ -33,10 +33,13 @@ def snapshot(
 ) -> dict[str, int]:
     """The same as ``htxdata snapshot``; ends as failed where something gave no answer."""
     missing: list[str] = []
-    chosen = venues_of(dataset, venues or ())
-    for venue in chosen:
+    chosen = [(venue, tuple(symbols or ["*"])) for venue in venues_of(dataset, venues or ())]
+    if symbols and not venues:  # each is looked for wherever it is
+        with Session(settings.load(config), say=get_run_logger().warning) as session:
+            chosen = having(session, [venue for venue, _ in chosen], symbols)
+    for venue, names in chosen:
         try:
-            missing += look(dataset, venue.name, symbols or ["*"], config)
+            missing += look(dataset, venue.name, list(names), config)
         except UsageError:
             raise
         except HtxdataError as error:  # the other venues are looked at all the same

@@ -186,14 +186,15 @@ def test_a_daily_look_confirms(look: Look, clock: Clock, tmp_path: Path) -> None
 def test_the_coin_margined_have_theirs(sandbox: Sandbox, look: Look, clock: Clock, tmp_path: Path) -> None:
     """Swaps by contract, dated futures by coin and stored for each contract; a leg quoted in bitcoin among them."""
     inverse, futures = venue("htx-inverse"), venue("htx-futures")
-    assert look(BASKETS, where=inverse).new == 2
+    assert look(BASKETS, where=inverse).new == 3
     for symbol in ("BTC-USD", "ETH-USD"):
         assert kept(tmp_path, symbol, where="htx-inverse") == due(sandbox, f"{symbol}T", FIRST, quote="USD")
     assert "ETH-BTC" in kept(tmp_path, "ETH-USD", where="htx-inverse")["constituent"]
     found = look(BASKETS, "btc*", where=futures)
-    assert (found.new, found.missing) == (1, ())
-    assert kept(tmp_path, "BTC260306", where="htx-futures") == due(sandbox, BTC, FIRST, quote="USD")
-    assert asked(sandbox, "/api/market/contract_constituents") == ["symbol=BTC"]
+    assert (found.new, found.missing) == (4, ())
+    for symbol in ("BTC260306", "BTC260313", "BTC260327", "BTC260626"):
+        assert kept(tmp_path, symbol, where="htx-futures") == due(sandbox, BTC, FIRST, quote="USD")
+    assert asked(sandbox, "/api/market/contract_constituents") == ["symbol=BTC"] * 4
 
 
 # ---------------------------------------------------------------------------------------------- what goes wrong
