@@ -43,17 +43,24 @@ class Progress:
 
 
 def publish(report: Report, session: Session) -> None:
-    """The tables ``coverage`` and, where spans are missing, ``missing``."""
+    """The tables ``added``, ``coverage`` and, where spans are missing, ``missing``."""
+    sums: dict[str, list[int]] = {}
+    for outcome in report.outcomes:
+        counts = sums.setdefault(str(outcome.series), [0, 0, 0])
+        for at, name in enumerate(("added", "replaced", "requests")):
+            counts[at] += getattr(outcome, name)
+    publish_table("added", [dict(zip(("series", "rows added", "replaced", "requests"), (name, *counts), strict=True))
+                     for name, counts in sorted(sums.items())], "What this run added")  # fmt: skip
     rows = [
         {"series": str(plan.series), "from": iso(span.start), "to": iso(span.end), "verdict": span.verdict,
          "rows": span.rows}
         for plan in report.plans
         for span in session.store.coverage(plan.series)
     ]  # fmt: skip
-    _table("coverage", rows, "What every series of this run holds now")
+    publish_table("coverage", rows, "What every series of this run holds now")
     lost = [{"series": str(s), "span": str(m.window), "why": m.why} for s, m in report.missing]
     if lost:
-        _table("missing", lost, "What is missing, and why")
+        publish_table("missing", lost, "What is missing, and why")
 
 
 def publish_capture(done: Captured) -> None:
@@ -62,17 +69,17 @@ def publish_capture(done: Captured) -> None:
         "frames": done.frames, "bytes": done.size, "seconds": round(done.seconds), "reconnects": done.reconnects,
         "rows added": done.rows, "gaps": len(done.gaps), "healed": done.healed, "in quarantine": done.quarantined,
     }  # fmt: skip
-    _table("capture", [row], "What was heard")
+    publish_table("capture", [row], "What was heard")
     lost = [
         {"series": str(gap.series), "feed": gap.feed, "span": str(gap.window), "cause": gap.cause}
         for gap in done.gaps
     ]
     lost += [{"series": topic, "feed": "", "span": "", "cause": why} for topic, why in done.refused.items()]
     if lost:
-        _table("gaps", lost, "What was not heard, and why")
+        publish_table("gaps", lost, "What was not heard, and why")
 
 
-def _table(key: str, rows: list[dict[str, Any]], description: str) -> None:
+def publish_table(key: str, rows: list[dict[str, Any]], description: str) -> None:
     if len(rows) > MOST_ROWS:
         description += f" (the first {MOST_ROWS} of {len(rows)} rows)"
     create_table_artifact(rows[:MOST_ROWS], key=key, description=description)

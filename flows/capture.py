@@ -8,7 +8,11 @@ run listens before this one ends, and what both heard is one row. A new version 
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from prefect import State, Task, flow, get_run_logger, task
@@ -17,14 +21,16 @@ from prefect.client.schemas.objects import TaskRun
 
 from flows.artifacts import publish_capture
 from flows.by_hand import run
+from flows.words import RUN
 from htxdata import config as settings
 from htxdata.errors import Incomplete, UsageError
-from htxdata.ingest.capture import Captured, Wanted
+from htxdata.ingest.capture import Captured, Status, Wanted
 from htxdata.ingest.capture import capture as listen_to
 from htxdata.ingest.session import Session
 from htxdata.ingest.signals import until_told
 
 SIX_HOURS_AND_SOME = 6 * 3600 + 300
+STATUS_EVERY = 10.0
 
 
 def _not_usage(task: Task, run: TaskRun, state: State) -> bool:  # type: ignore[type-arg]
@@ -38,7 +44,20 @@ def listen(wanted: Wanted, config: str | None, until: float) -> Captured:
     """Listen until then (seconds since 1970), in this process; SIGTERM ends it well."""
     say = get_run_logger().warning
     with Session(settings.load(config), say=say) as session, until_told(session.stop) as told:
-        return listen_to(wanted, session, told.stop, seconds=max(1.0, until - time.time()))
+        return listen_to(wanted, session, told.stop, seconds=max(1.0, until - time.time()), on_status=_tell())
+
+
+def _tell() -> Callable[[Status], None]:
+    """How it goes, as a line of JSON on stdout now and then: `serve` makes metrics of it."""
+    last = 0.0
+
+    def tell(status: Status) -> None:
+        nonlocal last
+        if RUN in os.environ and time.monotonic() - last >= STATUS_EVERY:
+            last = time.monotonic()
+            print(json.dumps({"status": dataclasses.asdict(status)}), flush=True)
+
+    return tell
 
 
 @flow(name="capture", flow_run_name="capture {venue} {feeds}")

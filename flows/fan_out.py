@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from flows.partitions import fill_partition, session_of_flow
 from htxdata import config
 from htxdata.errors import Incomplete, UsageError
 from htxdata.ingest.backfill import Outcome
+from htxdata.ingest.journal import of_outcome
 from htxdata.ingest.plan import Job, SeriesPlan
 from htxdata.ingest.run import GIVE_UP_AFTER, Request, account, climb
 from htxdata.ingest.session import Session
@@ -80,6 +82,8 @@ def fan_out(jobs: Sequence[Job], settings_file: str | None, workers: int, sessio
             outcomes.append(future.result())
             unreachable = unreachable + 1 if outcomes[-1].unreachable else 0
             progress.step(outcomes)
+            if session.settings.log == "json":
+                print(*of_outcome(outcomes[-1]), sep="\n", file=sys.stderr, flush=True)
             watcher.get()(len(jobs), outcomes[-1])
     except BaseException:
         session.stop.set()

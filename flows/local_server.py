@@ -1,4 +1,4 @@
-"""A Prefect server of one's own for as long as a block lasts: for the demo and the tests, where nobody runs one.
+"""A Prefect server of one's own for as long as a block lasts: for `serve`, the demo and the tests.
 
 Prefect's ephemeral mode does the same, but imports the whole server into the client's process as well, and the client
 stands still meanwhile. Here the server starts beside the caller, who asks for its address when needing it. It lives
@@ -16,30 +16,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-
-def quiet_environment(home: Path) -> dict[str, str]:
-    """The variables that keep all of Prefect's files in ``home`` and its voice down; to be set before its import."""
-    return {
-        "PREFECT_HOME": str(home.resolve()),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_LEVEL": "CRITICAL",
-        "PREFECT_LOGGING_TO_API_ENABLED": "false",
-        "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
-    }
+from flows.environment import BARE, WITH_PAGE, quiet_environment
 
 
 class LocalServer:
     """A Prefect server in a process of its own. Use as a context manager; ``url()`` waits until it answers."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, port: int = 0, *, page: bool = False) -> None:
         self._home, self._url = home, ""
+        self._more = {"HTXDATA_PREFECT_PORT": str(port)} | (WITH_PAGE if page else BARE)
 
     def __enter__(self) -> LocalServer:
         self._home.mkdir(parents=True, exist_ok=True)
         environ = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         environ |= quiet_environment(self._home)
-        environ |= {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"}
+        environ |= self._more
         with (self._home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "flows.local_server"],
@@ -56,11 +47,14 @@ class LocalServer:
         """The address of its API; waits until it answers."""
         if not self._url:
             assert self._process.stdout is not None
-            port = self._process.stdout.readline().strip()
+            port = self._process.stdout.readline().strip()  # nothing where it died before
             if not port:
                 raise RuntimeError(f"the Prefect server did not start; {self._home / 'server.log'} says why")
             self._url = f"http://127.0.0.1:{port}/api"
         return self._url
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -80,8 +74,9 @@ def _serve() -> None:
             await super().startup(sockets)
             print(self.servers[0].sockets[0].getsockname()[1], flush=True)
 
+    port = int(os.environ.get("HTXDATA_PREFECT_PORT", "0"))
     Announcing(
-        uvicorn.Config(create_app, factory=True, port=0, log_level="error", timeout_graceful_shutdown=1)
+        uvicorn.Config(create_app, factory=True, port=port, log_level="error", timeout_graceful_shutdown=1)
     ).run()
 
 

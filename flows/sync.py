@@ -13,7 +13,7 @@ from htxdata.config import load
 from htxdata.ingest.run import keep_requests
 
 
-@flow(name="sync")
+@flow(name="sync", flow_run_name="sync")
 def sync(config: str | None = None) -> dict[str, int]:
     """The same as ``htxdata sync``; ends as failed where spans are left missing."""
     return fill_all(keep_requests(load(config)), config)

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from htxdata.errors import ConfigError, LakeUnusable
+from htxdata.service import LOGS, Alerts, Serve, alerts_of, serve_of
 
 HOSTS: Mapping[str, str | None] = {
     "htx_spot_rest": "https://api.huobi.pro",
@@ -61,13 +62,20 @@ SECRETS = ("HTX_ACCESS_KEY", "HTX_SECRET_KEY", "HASHKEY_API_KEY", "HASHKEY_SECRE
 
 @dataclass(frozen=True)
 class Keep:
-    """One ``[[keep]]``: what ``sync`` keeps up to date. ``since`` is as written (ISO 8601)."""
+    """One ``[[keep]]``: what ``sync`` and ``serve`` keep up to date. Times and spans are as written.
+
+    ``fresh_within`` is how old it may be before it counts as late, ``capture`` whether `serve` listens to it (None:
+    where REST alone would lose some of it), ``every`` how often `serve` looks at what has no history.
+    """
 
     venue: str
     dataset: str
     symbols: tuple[str, ...]
     periods: tuple[str, ...] = ()
     since: str | None = None
+    fresh_within: str | None = None
+    capture: bool | None = None
+    every: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,18 @@ class Settings:
     hosts: Mapping[str, str | None] = field(default_factory=lambda: dict(HOSTS))
     budgets: Mapping[str, float] = field(default_factory=lambda: dict(BUDGETS))
     keep: tuple[Keep, ...] = ()
+    serve: Serve = field(default_factory=Serve)
+    alerts: Alerts = field(default_factory=Alerts)
+    log: str = "text"
+    """How progress and warnings are written to stderr: ``text`` for people, ``json`` for machines, an object a line."""
+
+    metrics: str = ""
+    """Where the metrics go, in Prometheus' text format: a file, or ``127.0.0.1:PORT`` while `serve` runs."""
+
+    fan_out: str = "threads"
+    """Where the partitions of a flow are filled: ``threads`` of its process, ``dask`` (processes of this machine),
+    ``tcp://host:8786`` (a Dask scheduler), or ``pool`` (the workers of the Prefect work pool)."""
+
     origin: str = "the defaults"
     """Where the file part came from, for messages."""
 
@@ -108,7 +128,9 @@ def _folder(key: str, value: str) -> Path:
     return path
 
 
-_TOP = ("lake", "tape", "hosts", "budgets", "keep")
+_TABLES = ("hosts", "budgets", "serve", "alerts")
+_TEXTS = ("lake", "tape", "log", "metrics", "fan_out")
+_TOP = (*_TEXTS, *_TABLES, "keep")
 
 
 def load(path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -138,6 +160,11 @@ def load(path: str | Path | None = None, environ: Mapping[str, str] | None = Non
     return _settings(table, _from_environment(table, env, origin), origin)
 
 
+_KEYS: Mapping[str, Mapping[str, Any]] = {
+    "hosts": HOSTS, "budgets": BUDGETS, "serve": vars(Serve()), "alerts": vars(Alerts())
+}  # fmt: skip
+
+
 def _from_environment(table: dict[str, Any], env: Mapping[str, str], origin: str) -> dict[str, str]:
     """Lay the environment over ``table``; returns which variable each of the keys came from."""
     said: dict[str, str] = {}
@@ -147,13 +174,13 @@ def _from_environment(table: dict[str, Any], env: Mapping[str, str], origin: str
         keys = name.removeprefix("HTXDATA_").lower().split("__")
         if len(keys) == 1 and keys[0] not in _TOP:
             continue  # not one of ours; a nested name can only be meant for us, so a slip there is said
-        if (keys[0] in ("hosts", "budgets")) != (len(keys) == 2):
+        if (keys[0] in _TABLES) != (len(keys) == 2):
             raise ConfigError(f"environment variable {name}: there is no such setting")
         if len(keys) == 2:
             section = table.setdefault(keys[0], {})
             if not isinstance(section, dict):
                 raise ConfigError(f"{origin}: [{keys[0]}] must be a table, not {section!r}")
-            known = HOSTS if keys[0] == "hosts" else BUDGETS
+            known = _KEYS[keys[0]]
             if keys[1] not in known:
                 raise ConfigError(f"environment variable {name}: choose from {', '.join(known)}")
             section[keys[1]] = value
@@ -184,6 +211,11 @@ def _settings(table: Mapping[str, Any], said: Mapping[str, str], origin: str) ->
         if not isinstance(value, str) or not value.strip():
             raise ConfigError(f"{said.get(key, origin)}: {key} must be a folder, not {value!r}")
         text[key] = value
+    for key in ("log", "metrics", "fan_out"):
+        text[key] = _place(key, table.get(key, getattr(Settings, key)), said.get(key, origin))
+    for section in ("serve", "alerts"):
+        if not isinstance(table.get(section, {}), dict):
+            raise ConfigError(f"{origin}: [{section}] must be a table, not {table[section]!r}")
     hosts = dict(HOSTS)
     budgets = dict(BUDGETS)
     for section, known in (("hosts", HOSTS), ("budgets", BUDGETS)):
@@ -204,8 +236,24 @@ def _settings(table: Mapping[str, Any], said: Mapping[str, str], origin: str) ->
         hosts=hosts,
         budgets=budgets,
         keep=tuple(_keep(entry, where) for entry in keeps),
+        serve=serve_of(table.get("serve", {}), said, origin),
+        alerts=alerts_of(table.get("alerts", {}), said, origin),
         origin=origin,
     )
+
+
+def _place(key: str, value: Any, origin: str) -> str:
+    """``log``, ``metrics`` and ``fan_out``, or ``ConfigError``."""
+    good = isinstance(value, str)
+    allowed = "a text"
+    if key == "log":
+        good, allowed = value in LOGS, " or ".join(LOGS)
+    elif key == "fan_out":
+        good = good and (value in ("threads", "dask", "pool") or value.startswith(("tcp://", "tls://")))
+        allowed = "threads, dask, pool or tcp://host:port"
+    if not good:
+        raise ConfigError(f"{origin}: {key} is {value!r}: write {allowed}")
+    return str(value)
 
 
 def _url(key: str, value: Any, origin: str) -> str:
@@ -234,7 +282,7 @@ def _rate(key: str, value: Any, origin: str) -> float:
 
 
 def _keep(entry: Mapping[str, Any], origin: str) -> Keep:
-    names = ("venue", "dataset", "symbols", "periods", "since")
+    names = ("venue", "dataset", "symbols", "periods", "since", "fresh_within", "capture", "every")
     _known(entry, names, origin, "[keep]")
     for name in ("venue", "dataset", "symbols"):
         if not entry.get(name):
@@ -253,4 +301,12 @@ def _keep(entry: Mapping[str, Any], origin: str) -> Keep:
         since = since.isoformat()
     if since is not None and not isinstance(since, str):
         raise ConfigError(f'{origin}: [[keep]] since must be a time such as "2024-01-01", not {since!r}')
-    return Keep(entry["venue"], entry["dataset"], lists["symbols"], lists["periods"], since)
+    for name in ("fresh_within", "every"):
+        if not isinstance(entry.get(name, ""), str):
+            raise ConfigError(f'{origin}: [[keep]] {name} must be a span such as "2h", not {entry[name]!r}')
+    if not isinstance(entry.get("capture", True), bool):
+        raise ConfigError(f"{origin}: [[keep]] capture must be true or false, not {entry['capture']!r}")
+    return Keep(
+        entry["venue"], entry["dataset"], lists["symbols"], lists["periods"], since, entry.get("fresh_within"),
+        entry.get("capture"), entry.get("every"),
+    )  # fmt: skip

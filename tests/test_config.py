@@ -145,7 +145,7 @@ def test_which_file_is_read() -> None:
         ("lake = x", ["htxdata.toml is not valid TOML", "line 1"]),
         ("lake = 1", ["htxdata.toml", "lake", "1"]),
         ('lake = " "', ["htxdata.toml", "lake", "' '"]),
-        ("colour = 1", ["htxdata.toml", "unknown key 'colour'", "lake, tape, hosts, budgets, keep"]),
+        ("colour = 1", ["htxdata.toml", "unknown key 'colour'", "lake, tape, log, metrics, fan_out, hosts, budgets, serve, alerts, keep"]),  # noqa: E501
         ("[hosts]\nhtx = 'http://x'", ["htxdata.toml", "unknown key [hosts] 'htx'", "htx_spot_rest"]),
         (
             "[budgets]\nhtx_spot_ws = 3",

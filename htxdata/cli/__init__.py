@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 
+from htxdata.cli import show
 from htxdata.errors import CorruptPartition, HtxdataError
 
 _NO_FRAMES = frozenset({"backfill", "sync", "plan", "snapshot", "audit", "compact", "capture", "distil"})
@@ -80,15 +81,12 @@ def _run(argv: Sequence[str] | None) -> int:
             sys.meta_path.insert(0, _NoFrames())
         return int(options.run(options))
     except HtxdataError as error:
-        print(f"htxdata: {error}", file=sys.stderr)
+        show.note(f"htxdata: {error}")
         if isinstance(error, CorruptPartition):
-            print(MEND, file=sys.stderr)
+            show.note(MEND)
         return error.exit_code
     except KeyboardInterrupt:
-        print(
-            "htxdata: interrupted; what was committed stays, the same command goes on from there",
-            file=sys.stderr,
-        )
+        show.note("htxdata: interrupted; what was committed stays, the same command goes on from there")
         return 130
     except BrokenPipeError:
         # The reader of our output left (`| head`): not an error of ours.
@@ -96,5 +94,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0
     except OSError as error:
         where = f" {error.filename!r}" if error.filename else ""
-        print(f"htxdata: {error.strerror or error}{where}", file=sys.stderr)
+        show.note(f"htxdata: {error.strerror or error}{where}")
         return 1
+    finally:
+        show.speak("text")

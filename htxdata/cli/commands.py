@@ -15,7 +15,9 @@ from htxdata.timeline import iso
 
 
 def settings_of(options: argparse.Namespace) -> config.Settings:
-    return config.load(getattr(options, "config", None))
+    settings = config.load(getattr(options, "config", None))
+    show.speak(settings.log)
+    return settings
 
 
 def _requests(options: argparse.Namespace) -> list[Any]:
@@ -212,6 +214,10 @@ def coverage(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     check_names(options)
+    if options.fresh or options.metrics:
+        from htxdata.cli.standing import standing
+
+        return standing(options, settings)
     broken: list[CorruptPartition] = []
     found = lake_coverage(
         config.local_lake(settings), dataset=options.dataset, venue=options.venue, symbol=options.symbol or None,

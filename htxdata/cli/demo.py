@@ -79,7 +79,7 @@ def _say(number: int, text: str) -> None:
 
 def _own_environment(folder: Path) -> None:
     """The demo's own settings and no others: neither the user's lake nor their Prefect server hears of it."""
-    from flows.local_server import quiet_environment
+    from flows.environment import quiet_environment
 
     for name in list(os.environ):
         if name.startswith("PREFECT_") or (name.startswith("HTXDATA_") and name != "HTXDATA_BUDGET_DIR"):

@@ -209,6 +209,12 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     _chosen(coverage)
     coverage.add_argument("--json", action="store_true", help="print JSON")
+    other = coverage.add_mutually_exclusive_group()
+    other.add_argument(
+        "--fresh", action="store_true",
+        help="how old every [[keep]] is instead; calls the hooks of [alerts]; exit code 3 where one is late",
+    )  # fmt: skip
+    other.add_argument("--metrics", action="store_true", help="the same for Prometheus, in its text format")
 
     audit = _command(
         commands, "audit", "upkeep:audit", "is what the lake holds true: a table of findings",
@@ -295,6 +301,15 @@ def parser() -> argparse.ArgumentParser:
         "seconds. Mends nothing. Exit code 3 where a problem was found; warnings are none.", common,
     )  # fmt: skip
     doctor.add_argument("--json", action="store_true", help="print JSON, with all details")
+
+    _command(
+        commands, "serve", "serve:serve", "keep every [[keep]] up to date, by schedules, until stopped",
+        "htxdata --config data/demo/htxdata.toml serve",
+        "Captures, a sync every hour, snapshots, a night's upkeep and checks of freshness: [serve] says when,\n"
+        "[alerts] who hears of what is late. Every run is a Prefect flow run with a page of its own, on a\n"
+        "server that this command starts, or on the one that PREFECT_API_URL names. Ctrl-C (exit code 130)\n"
+        "or SIGTERM (0) ends it well; started again, it goes on.", common,
+    )  # fmt: skip
 
     sandbox = _command(
         commands, "sandbox", "commands:sandbox", "a local exchange to try things on",

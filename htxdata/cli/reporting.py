@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import uuid
 from pathlib import Path
 
 from htxdata import config
 from htxdata.cli import show
 from htxdata.cli.commands import check_names, settings_of
 from htxdata.errors import UsageError
+from htxdata.store.whole import replace_text
 from htxdata.timeline import parse_instant
 
 
@@ -46,21 +44,8 @@ def _instant(option: str, text: str | None) -> int | None:
 
 def _replace(output: str, text: str) -> None:
     """The file is there whole or as it was."""
-    aside = None
     try:
-        target = Path(output)
-        aside = target.with_name(f".{uuid.uuid4().hex}.tmp")
-        if target.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        with aside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, target)
+        replace_text(Path(output), text)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         said = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"--output {output!r} cannot be written: {said}") from None
-    finally:
-        if aside is not None:
-            with contextlib.suppress(OSError, ValueError):
-                aside.unlink(missing_ok=True)

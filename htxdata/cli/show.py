@@ -13,8 +13,29 @@ if TYPE_CHECKING:
     from htxdata.ingest.run import Report
 
 
+_lines = {"text": True}
+"""How what goes to stderr is written: for people, or as JSON."""
+
+
+def speak(log: str) -> None:
+    """``text`` or ``json``, from now on in this process (the setting ``log``)."""
+    _lines["text"] = log != "json"
+    if not _lines["text"]:
+        from htxdata.ingest.journal import to_stderr
+
+        to_stderr("htxdata")
+
+
+def for_people() -> bool:
+    return _lines["text"]
+
+
 def note(text: str) -> None:
-    """A sentence for a person."""
+    """A sentence for a person, or a line for a machine."""
+    if not _lines["text"]:
+        from htxdata.ingest.journal import line
+
+        text = line(text)
     print(text, file=sys.stderr, flush=True)
 
 
@@ -66,6 +87,11 @@ class Steps(Protocol):
 @contextlib.contextmanager
 def progress(total: int) -> Iterator[Steps]:
     """A bar on a terminal, a plain line every few seconds elsewhere."""
+    if not _lines["text"]:
+        from htxdata.ingest.journal import of_outcome
+
+        yield lambda outcome: print(*of_outcome(outcome), sep="\n", file=sys.stderr, flush=True)
+        return
     if total and sys.stderr.isatty():
         with _bar(total) as steps:
             yield steps

@@ -121,7 +121,7 @@ def request_of(keep: Keep, origin: str = "") -> Request:
 
 
 def keep_requests(settings: Settings) -> list[Request]:
-    """What ``sync`` has to keep up to date."""
+    """What ``sync`` has to keep up to date; what has no past is left to `capture`, `snapshot` and `serve`."""
     if not settings.keep:
         raise ConfigError(
             f"nothing to keep up to date: add a [[keep]] to htxdata.toml (read: {settings.origin})"
@@ -129,7 +129,18 @@ def keep_requests(settings: Settings) -> list[Request]:
     return [
         request_of(keep, f"{settings.origin}, [[keep]] {number}")
         for number, keep in enumerate(settings.keep, start=1)
+        if not _now_only(keep)
     ]
+
+
+def _now_only(keep: Keep) -> bool:
+    """Whether there is no past of it to be filled, though it is heard or seen now. A mistake is told later."""
+    try:
+        venue = venue_named(keep.venue)
+    except UsageError:
+        return False
+    seen = keep.dataset == "instruments" or venue.polls_for(keep.dataset)
+    return keep.dataset not in venue.datasets() and bool(seen or any(f.dataset == keep.dataset for f in venue.feeds))
 
 
 Rung = Literal["archive", "rest", "spare"]

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.local_server import LocalServer, quiet_environment
+from flows.environment import quiet_environment
+from flows.local_server import LocalServer
 from htxdata.market import grid_of
 from htxdata.schema import dataset
 from htxdata.schema.arrow import conform
