@@ -16,7 +16,7 @@ from htxdata.errors import UsageError
 
 COMMANDS = [
     "demo", "plan", "backfill", "sync", "capture", "distil", "snapshot", "coverage", "audit", "compact", "query",
-    "export", "report", "doctor", "sandbox",
+    "export", "report", "doctor", "serve", "sandbox",
 ]  # fmt: skip
 BACKFILL = "backfill klines --venue htx-spot --symbol btcusdt --period 1min --start 2024-01-01"
 
