@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Sequence
-from contextvars import ContextVar
-from itertools import islice
-from queue import SimpleQueue
+from collections.abc import Sequence
 
 from prefect import get_run_logger
-from prefect.futures import PrefectFuture
 
 from flows.artifacts import Progress, publish
-from flows.partitions import fill_partition, session_of_flow
+from flows.partitions import session_of_flow
+from flows.pool import by_pool
+from flows.side_by_side import fan_out
 from htxdata import config
 from htxdata.errors import Incomplete, UsageError
 from htxdata.ingest.backfill import Outcome
-from htxdata.ingest.journal import of_outcome
 from htxdata.ingest.plan import Job, SeriesPlan
-from htxdata.ingest.run import GIVE_UP_AFTER, Request, account, climb
+from htxdata.ingest.run import Request, account, climb
 from htxdata.ingest.session import Session
-
-watcher: ContextVar[Callable[[int, Outcome], None]] = ContextVar(
-    "watcher", default=lambda total, outcome: None
-)
-"""Who else in this process is told of every finished partition, and how many there are: the demo's progress bar."""
 
 
 def fill_all(requests: Sequence[Request], settings_file: str | None) -> dict[str, int]:
@@ -40,7 +31,10 @@ def fill_all(requests: Sequence[Request], settings_file: str | None) -> dict[str
             logger.info("%d series, %d tasks, about %d requests", len(plans), jobs, asks)
 
         def tasks(jobs: Sequence[Job], workers: int) -> list[Outcome]:
-            return fan_out(jobs, settings_file, workers, session)
+            where = session.settings.fan_out
+            if where != "pool" or not jobs:
+                return fan_out(jobs, settings_file, workers, session, where)
+            return by_pool(jobs, settings_file, workers, Progress(len(jobs)).step)
 
         token = session_of_flow.set(session)
         try:
@@ -60,33 +54,3 @@ def fill_all(requests: Sequence[Request], settings_file: str | None) -> dict[str
         first = f"{series} {missing.window}: {missing.why}"
         raise Incomplete(f"{len(report.missing)} spans are missing, the first: {first}")
     return {name: report.total(name) for name in ("added", "replaced", "requests")}
-
-
-def fan_out(jobs: Sequence[Job], settings_file: str | None, workers: int, session: Session) -> list[Outcome]:
-    """All jobs as tasks, ``workers`` at a time. Interrupted, what is running is told to stop and awaited."""
-    outcomes: list[Outcome] = []
-    finished: SimpleQueue[PrefectFuture[Outcome]] = SimpleQueue()
-    running: set[PrefectFuture[Outcome]] = set()
-    unreachable = 0
-    progress, queue = Progress(len(jobs)), iter(jobs)
-    try:
-        while True:
-            for job in islice(queue, workers - len(running)):
-                future = fill_partition.submit(job, settings_file, unreachable >= GIVE_UP_AFTER)
-                running.add(future)
-                future.add_done_callback(finished.put)
-            if not running:
-                return outcomes
-            future = finished.get()
-            running.discard(future)
-            outcomes.append(future.result())
-            unreachable = unreachable + 1 if outcomes[-1].unreachable else 0
-            progress.step(outcomes)
-            if session.settings.log == "json":
-                print(*of_outcome(outcomes[-1]), sep="\n", file=sys.stderr, flush=True)
-            watcher.get()(len(jobs), outcomes[-1])
-    except BaseException:
-        session.stop.set()
-        for future in running:
-            future.wait(timeout=30)
-        raise

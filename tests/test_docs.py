@@ -90,6 +90,20 @@ def test_the_configuration_shown_is_one() -> None:
         assert {key: defaults[key] for key in table} == table
 
 
+def test_the_settings_of_serve_shown_are_its_defaults() -> None:
+    """docs/operating.md's htxdata.toml loads and can be served, and its [serve] is what counts without one."""
+    from htxdata.ingest.turns import turns_of
+    from htxdata.service import Serve
+
+    (text,) = blocks(ROOT / "docs" / "operating.md", "toml")
+    Path("htxdata.toml").write_text(text)
+    settings = config.load(environ={})
+    assert settings.serve == Serve()
+    assert set(tomllib.loads(text)["serve"]) == set(vars(Serve()))
+    names = {turn.name.split()[0] for turn in turns_of(settings, None)}
+    assert names == {"capture", "snapshot", "instruments", "sync", "upkeep", "freshness"}
+
+
 def test_the_exit_codes_shown_are_the_errors_own() -> None:
     """README lists the exit codes of htxdata.errors, of success and of an interrupt."""
     from htxdata import errors

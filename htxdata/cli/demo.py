@@ -138,7 +138,7 @@ def _fill(file: Path, server: LocalServer) -> None:
     _say(3, "the Prefect flow `backfill` fills the lake (its server starts in seconds)")
     os.environ["PREFECT_API_URL"] = server.url()
     from flows.backfill import backfill
-    from flows.fan_out import watcher
+    from flows.side_by_side import watcher
 
     for keep in settings.keep:
         show.note(

@@ -27,6 +27,7 @@ class Exposed:
         self._budgets = Budgets(settings)
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._text, self._at = "", -AT_MOST
+        self._begun = False
         place = address(settings)
         self._file = place if isinstance(place, Path) else None
         self._server = Exposition(place, self.text) if isinstance(place, int) else None
@@ -43,9 +44,10 @@ class Exposed:
             return self._text
 
     def _write(self) -> None:
-        told = ""
-        while True:
-            why = ""
+        told, over = "", False
+        while not over:
+            over, why = self._stop.wait(EVERY if self._begun else 0.0), ""
+            self._begun = True
             try:
                 write(self._file or Path(), self.text())
             except HtxdataError as error:
@@ -53,8 +55,6 @@ class Exposed:
             if why and why != told:
                 self._say(why)
             told = why
-            if self._stop.wait(EVERY):
-                return
 
     def __enter__(self) -> Exposed:
         if self._server is not None:

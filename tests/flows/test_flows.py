@@ -119,7 +119,7 @@ def test_backfill_fills_the_lake_with_the_truth_and_tells(prefect_server: str, c
         opened.close()
 
         published = artifacts(state)
-        assert set(published) == {"partitions", "coverage"}
+        assert set(published) == {"partitions", "added", "coverage"}
         assert float(published["partitions"].data) == 100
         for symbol in CANDLES["symbols"]:
             assert f"klines htx-spot {symbol} 60min" in published["coverage"].data
@@ -172,7 +172,7 @@ def test_a_wrong_option_fails_with_the_sentence_of_the_command_line(
 def test_an_interrupted_run_stops_promptly(prefect_server: str, configure: Configure) -> None:
     """Cancelled in the middle of a crawl that would take minutes, the flow ends within seconds; what is done stays."""
     from flows.backfill import backfill
-    from flows.fan_out import watcher
+    from flows.side_by_side import watcher
 
     class Cancelled(BaseException):
         """As Prefect's TerminationSignal and KeyboardInterrupt: no Exception."""

@@ -105,7 +105,8 @@ def test_a_lake_is_looked_at_series_by_series(tmp_path: Path) -> None:
         ("BTC-USDT", T0 + 10 * HOUR, 2 * HOUR, False), ("ETH-USDT", None, 2 * HOUR, True),
     ]  # fmt: skip
     assert found[0].rows == 600
-    assert fresh.sentence(found[0]).startswith("klines htx-linear BTC-USDT 1min: up to 2024-01-01T10:00:00Z, 58m behind")
+    said = "klines htx-linear BTC-USDT 1min: up to 2024-01-01T10:00:00Z, 58m behind, 2h allowed"
+    assert fresh.sentence(found[0]) == said
 
 
 @pytest.mark.parametrize(
