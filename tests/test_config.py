@@ -280,3 +280,54 @@ def test_a_file_that_cannot_be_read_as_text_is_said() -> None:
     Path("htxdata.toml").write_bytes(b"lake = '\xff'")
     with pytest.raises(ConfigError, match="is not valid TOML"):
         load(environ={})
+
+
+# ------------------------------------------------------------------------------------------------- serve and alerts
+
+
+def test_serve_and_alerts_are_read_from_file_and_environment() -> None:
+    """Tables of the file, variables with `__`, texts for numbers and lists; what is left out is the default."""
+    Path("htxdata.toml").write_text(
+        'log = "json"\nmetrics = "127.0.0.1:9464"\nfan_out = "tcp://10.0.0.1:8786"\n'
+        '[serve]\nsync = "30m"\ncapture = false\n[alerts]\ncommand = ["a", "b c"]\n[[keep]]\nvenue = "htx-spot"\ndataset = "trades"\nsymbols = ["x"]\n'
+        'fresh_within = "2h"\ncapture = true\nevery = "5m"\n'
+    )
+    environ = {
+        "HTXDATA_SERVE__PORT": "0", "HTXDATA_SERVE__CAPTURE": "true", "HTXDATA_ALERTS__COMMAND": "logger -t 'a b'",
+        "HTXDATA_ALERTS__WEBHOOK": "https://hooks.example/x", "HTXDATA_LOG": "text",
+    }  # fmt: skip
+    plain, laid = load(environ={}), load(environ=environ)
+    assert (plain.log, plain.metrics, plain.fan_out) == ("json", "127.0.0.1:9464", "tcp://10.0.0.1:8786")
+    assert (plain.serve.sync, plain.serve.capture, plain.serve.upkeep) == ("30m", False, "02:30")
+    assert plain.alerts.command == ("a", "b c")
+    assert (laid.serve.port, laid.serve.capture, laid.log) == (0, True, "text")
+    assert laid.alerts.command == ("logger", "-t", "a b")
+    (keep,) = plain.keep
+    assert (keep.fresh_within, keep.capture, keep.every) == ("2h", True, "5m")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('log = "loud"', ["log is 'loud'", "text or json"]),
+        ('fan_out = "ray"', ["fan_out is 'ray'", "dask"]),
+        ("serve = 3", ["[serve] must be a table"]),
+        ("[serve]\nsinc = '1h'", ["unknown key [serve] 'sinc'", "sync"]),
+        ("[serve]\nport = 70000", ["serve.port is 70000"]),
+        ("[serve]\ncapture = 'yes'", ["serve.capture is 'yes'", "true or false"]),
+        ("[serve]\nsync = 3", ["serve.sync must be a text"]),
+        ("[alerts]\ncommand = [3]", ["alerts.command must be a list of texts"]),
+        ("[alerts]\nmail = 'x'", ["unknown key [alerts] 'mail'"]),
+    ],
+)
+def test_mistakes_in_serve_and_alerts_are_named(text: str, words: list[str]) -> None:
+    """The key, the value, and what is allowed."""
+    said = refusal(text)
+    assert not [word for word in words if word not in said], said
+
+
+def test_a_webhook_that_is_wrong_is_not_repeated() -> None:
+    """Its address is often a secret."""
+    said = refusal("[alerts]\nwebhook = 'hooks.example/s3cret'")
+    assert "alerts.webhook is no address" in said
+    assert "s3cret" not in said
