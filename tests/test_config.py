@@ -289,7 +289,8 @@ def test_serve_and_alerts_are_read_from_file_and_environment() -> None:
     """Tables of the file, variables with `__`, texts for numbers and lists; what is left out is the default."""
     Path("htxdata.toml").write_text(
         'log = "json"\nmetrics = "127.0.0.1:9464"\nfan_out = "tcp://10.0.0.1:8786"\n'
-        '[serve]\nsync = "30m"\ncapture = false\n[alerts]\ncommand = ["a", "b c"]\n[[keep]]\nvenue = "htx-spot"\ndataset = "trades"\nsymbols = ["x"]\n'
+        '[serve]\nsync = "30m"\ncapture = false\n[alerts]\ncommand = ["a", "b c"]\n'
+        '[[keep]]\nvenue = "htx-spot"\ndataset = "trades"\nsymbols = ["x"]\n'
         'fresh_within = "2h"\ncapture = true\nevery = "5m"\n'
     )
     environ = {

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from flows.serve import Serving
     from htxdata.ingest.metrics import Family
 
+SENTENCE = "htxdata: "
+"""How the last words of a run begin."""
+
 PAUSE = 0.2
 """Seconds between two looks at what ended and what is due."""
 
@@ -84,9 +87,10 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _line(name: str, text: str) -> None:
-    """What a run said on stderr; lines of JSON name their run themselves."""
+    """What a run said on stderr; lines of JSON name their run themselves. Its last words come with how it ended."""
     if show.for_people():
-        show.note(f"{name}: {text}")
+        if text == text.removeprefix(SENTENCE):
+            show.note(f"{name}: {text}")
     else:
         print(text, file=sys.stderr, flush=True)
 
@@ -96,7 +100,7 @@ def how_it_ended(ended: Ended) -> str:
     said = f"{ended.turn.name}: {ended.how} in {show.duration(ended.seconds)}"
     added = ended.result.get("added")
     said += f", {show.thousands(added)} rows added" if added is not None else ""
-    return said + (f": {ended.why.removeprefix('htxdata: ')}" if ended.why else "")
+    return said + (f": {ended.why.removeprefix(SENTENCE)}" if ended.why else "")
 
 
 def how_it_goes(serving: Serving, now: float) -> str:
