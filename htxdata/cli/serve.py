@@ -38,7 +38,9 @@ def serve(options: argparse.Namespace) -> int:
 
     from flows.kept_server import KeptServer
     from flows.serve import Serving
+    from htxdata.ingest.alert import patience
     from htxdata.ingest.exposing import Exposed
+    from htxdata.ingest.fresh import allowance
     from htxdata.ingest.metrics import of_runs
     from htxdata.ingest.signals import until_told
     from htxdata.ingest.turns import turns_of
@@ -50,6 +52,9 @@ def serve(options: argparse.Namespace) -> int:
         grace = parse_duration(settings.serve.grace)
     except UsageError as error:
         raise ConfigError(f"{settings.origin}: serve.grace: {error}") from None
+    patience(settings)
+    for keep in settings.keep:
+        allowance(keep, settings)
     state = Path(settings.serve.state)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_alone(state))

@@ -70,11 +70,7 @@ def _told(standing: Standing) -> dict[str, Any]:
 def tell(found: Sequence[Standing], settings: Settings, now: int | None = None) -> list[str]:
     """Call the hooks where something changed. Gives a sentence for each that could not be told; raises ``ConfigError``
     for a time-out that is none."""
-    alerts = settings.alerts
-    try:
-        timeout = parse_duration(alerts.timeout)
-    except UsageError as error:
-        raise ConfigError(f"{settings.origin}: alerts.timeout: {error}") from None
+    alerts, timeout = settings.alerts, patience(settings)
     if not alerts.command and not alerts.webhook:
         return []
     moment = time.time_ns() // 1000 if now is None else now
@@ -89,6 +85,14 @@ def tell(found: Sequence[Standing], settings: Settings, now: int | None = None) 
         if not failed:
             _write(file, sorted(str(standing.series) for standing in found if standing.late))
         return failed
+
+
+def patience(settings: Settings) -> float:
+    """Seconds that a hook may take."""
+    try:
+        return parse_duration(settings.alerts.timeout)
+    except UsageError as error:
+        raise ConfigError(f"{settings.origin}: alerts.timeout: {error}") from None
 
 
 def _command(command: Sequence[str], text: str, timeout: float) -> str:

@@ -68,7 +68,7 @@ def examine(
         else:
             wanted = (need, why) if key == "lake" else (None, "")
             checks.append(_safely(f"disk of the {key}", partial(disk_check, key, folder, *wanted)))
-    secrets = secret_values(env)
+    secrets = [*secret_values(env), *filter(None, [settings.alerts.webhook])]
     return [masked(check, secrets) for check in (*checks, *health)]
 
 

@@ -26,6 +26,8 @@ def settings_check(settings: Settings, environ: Mapping[str, str]) -> Check:
         if part.name == "origin":
             continue
         mine, usual = getattr(settings, part.name), getattr(plain, part.name)
+        if dataclasses.is_dataclass(mine):
+            mine, usual = vars(mine), vars(usual)
         if isinstance(mine, Mapping):
             pairs = [(f"{part.name}.{key}", mine[key], usual.get(key)) for key in mine]
         else:

@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from htxdata.config import SECRETS
@@ -37,9 +38,14 @@ _QUERY = re.compile(r"(?i)\b((?:https?|wss?)://[^\s?\"'<>]+)\?[^\s\"'<>]*")
 _LOGIN = re.compile(r"(?i)\b((?:https?|wss?)://)[^\s/@\"']+@")
 
 
+@cache
+def _own_id() -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+
+
 def run_id() -> str:
     """The run that this process is."""
-    return os.environ.setdefault(RUN, f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}")
+    return os.environ.get(RUN) or _own_id()
 
 
 def redact(text: str, secrets: Mapping[str, str] | None = None) -> str:

@@ -75,3 +75,31 @@ def test_it_is_of_everything_that_is_kept(option: str, capsys: pytest.CaptureFix
     Path("htxdata.toml").write_text("")
     assert main(["coverage", option]) == 2
     assert "[[keep]]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "nothing to serve"),
+        ('[serve]\nsync = "often"\n', "serve.sync: 'often'"),
+        ('[serve]\ngrace = "x"\n', "serve.grace: 'x'"),
+        ('[alerts]\ntimeout = "x"\n', "alerts.timeout: 'x'"),
+        ('[alerts]\nfresh_within = "x"\n', "alerts.fresh_within: 'x'"),
+    ],
+)
+def test_serve_says_what_is_wrong_before_it_begins(
+    text: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, the key and the value; no server, no folder, no run."""
+    Path("htxdata.toml").write_text(text + (keep() if text else ""))
+    assert main(["serve"]) == 2
+    assert words in capsys.readouterr().err
+    assert [path.name for path in Path.cwd().iterdir()] == ["htxdata.toml"]
+
+
+def test_a_keep_without_a_past_is_left_to_serve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`sync` of quotes alone has nothing to do, and is complete."""
+    more = '[[keep]]\nvenue = "htx-linear"\ndataset = "quotes"\nsymbols = ["BTC-USDT"]\n'
+    with Sandbox(limits=False) as sandbox:
+        assert main(["--config", str(configuration(sandbox, tmp_path, more=more)), "sync"]) == 0
+        assert sandbox.requests == []

@@ -90,7 +90,7 @@ def test_a_night_brings_everything_up_to_now_and_shows_it(
 @pytest.mark.xdist_group("prefect")
 def test_the_runs_of_a_killed_serve_are_closed_and_no_others(prefect_server: str) -> None:
     """By their tag; those that are alive, and those of others, go on."""
-    from prefect import flow, tags
+    from prefect import flow
     from prefect.client.orchestration import get_client
     from prefect.states import Running
 
@@ -103,8 +103,8 @@ def test_the_runs_of_a_killed_serve_are_closed_and_no_others(prefect_server: str
     with get_client(sync_client=True) as client:
         made = {}
         for name in ("dead", "alive", "other"):
-            with tags("serve-other" if name == "other" else "serve-mine", f"run-{name}"):
-                made[name] = client.create_flow_run(nothing, state=Running()).id
+            marks = ["serve-other" if name == "other" else "serve-mine", f"run-{name}"]
+            made[name] = client.create_flow_run(nothing, state=Running(), tags=marks).id
         assert close("serve-mine", ["run-alive"]) == 1
         states = {name: client.read_flow_run(run).state_name for name, run in made.items()}
         assert states == {"dead": "Crashed", "alive": "Running", "other": "Running"}
