@@ -25,6 +25,7 @@ from htxdata.ingest.doctor_settings import settings_check, software_check
 from htxdata.ingest.doctor_terms import SHOWN, Check, masked
 from htxdata.sandbox import Sandbox
 from htxdata.sandbox.faults import Faults, Rule
+from htxdata.service import Alerts
 from htxdata.store import disk
 from htxdata.store.partition import Store
 from htxdata.store.quarantine import set_aside
@@ -224,7 +225,7 @@ def test_each_value_that_differs_is_told_with_its_origin(tmp_path: Path) -> None
     file = tmp_path / "mine.toml"
     file.write_text('lake = "a"\ntape = "t"\n[budgets]\nhtx_archive = 7\n')
     env = {"HTXDATA_LAKE": "b", "HTXDATA_HOSTS__HTX_SPOT_REST": "http://127.0.0.1:1", "HTXDATA_TAPES": "x",
-           "HTXDATA_UNHEARD_OF": "y"}  # fmt: skip
+           "HTXDATA_UNHEARD_OF": "y", "HTXDATA_SERVE__PORT": "0"}  # fmt: skip
     check = settings_check(load(file, env), env)
     said = {
         entry["key"]: (entry["value"], entry["default"], entry["from"])
@@ -237,6 +238,7 @@ def test_each_value_that_differs_is_told_with_its_origin(tmp_path: Path) -> None
             "http://127.0.0.1:1", "https://api.huobi.pro", "environment variable HTXDATA_HOSTS__HTX_SPOT_REST",
         ),
         "budgets.htx_archive": (7.0, 50, str(file)),
+        "serve.port": (0, 4200, "environment variable HTXDATA_SERVE__PORT"),
     }  # fmt: skip
     assert check.status == "warning"
     assert check.details["ignored"] == ["HTXDATA_TAPES"]
@@ -250,8 +252,9 @@ def test_secrets_are_said_to_be_there_and_nothing_else(settings: Settings, tmp_p
     for word in ("hush-2", "dotenv-value-1"):
         (tmp_path / "lake" / word).write_text("a secret where it does not belong")
     user = settings.hosts["htx_spot_rest"].replace("://", "://me:pass-3@")  # type: ignore[union-attr]
-    checks = examine(replace(settings, hosts={**settings.hosts, "htx_spot_rest": user}), environ=env)
-    for word in ("hush-1", "hush-2", "dotenv-value-1", "pass-3"):
+    found = replace(settings, hosts={**settings.hosts, "htx_spot_rest": user}, alerts=Alerts(webhook="http://x/hush-4"))
+    checks = examine(found, environ=env)
+    for word in ("hush-1", "hush-2", "dotenv-value-1", "pass-3", "hush-4"):
         assert word not in str(checks)
     places = named(checks)["configuration"].details["secrets"]
     assert set(places) == set(SECRETS)
