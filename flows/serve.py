@@ -39,7 +39,8 @@ class Serving:
         self._tag, self._on_line, self._on_ended = tag, on_line, on_ended
         self._memory = Memory(state / "turns.json")
         known = self._memory.read()
-        self._begun = {turn.name: known[turn.name] for turn in turns if turn.name in known}
+        waited = {turn.name: time.time() for turn in turns if turn.at is not None}
+        self._begun = waited | {turn.name: known[turn.name] for turn in turns if turn.name in known}
         self._fails: Counter[str] = Counter()
         self._not_before = {turn.name: time.time() + turn.first for turn in turns}
 

@@ -90,6 +90,20 @@ def test_what_is_due_begins_once_and_again_at_its_time(tmp_path: Path, acted: li
     assert work.added == {"sync": 5}
 
 
+def test_a_night_comes_while_it_is_waited_for(tmp_path: Path, acted: list[list[str]]) -> None:
+    """Never begun before: not at the start, but when its time has come; and not twice in one night."""
+    now = time.time()
+    work = serving(tmp_path, Turn("upkeep", "upkeep", at=(now + 600) % 86_400))
+    work.step({}, now)
+    work.step({}, now + 590)
+    assert names(work) == []
+    work.step({}, now + 605)
+    assert names(work) == ["upkeep"]
+    work.running[0].how = "complete"  # type: ignore[attr-defined]
+    work.step({}, now + 700)
+    assert names(work) == []
+
+
 def test_captures_have_their_own_places_and_hand_over(tmp_path: Path, acted: list[list[str]]) -> None:
     """Two others at a time; a capture's successor begins while it still listens."""
     others = [Turn(str(number), "sync", every=60.0) for number in range(3)]

@@ -20,6 +20,7 @@ KEY = "e2xxxxxx-99xxxxxx-84xxxxxx-7xxxx"
 SPOKEN = [
     f"GET https://api.huobi.pro/v1/account/accounts?AccessKeyId={KEY}&Signature=4F65x5A2bLyM%3D&Timestamp=2017",
     f"wss://x.example/ws/v2?listenKey={KEY}",
+    f"GET https://x.example/a?Timestamp=2017&x={KEY} failed",
     f"Authorization: Bearer {KEY}",
     f"{{'X-HK-APIKEY': '{KEY}'}}",
     f'{{"accessKey":"{KEY}","signature":"{KEY}"}}',
