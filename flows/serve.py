@@ -39,22 +39,23 @@ class Serving:
         self._tag, self._on_line, self._on_ended = tag, on_line, on_ended
         self._memory = Memory(state / "turns.json")
         known = self._memory.read()
-        waited = {turn.name: time.time() for turn in turns if turn.at is not None}
-        self._begun = waited | {turn.name: known[turn.name] for turn in turns if turn.name in known}
+        self._begun = {turn.name: known[turn.name] for turn in turns if turn.name in known}
         self._fails: Counter[str] = Counter()
-        self._not_before = {turn.name: time.time() + turn.first for turn in turns}
+        self.started = time.time()
+        self._not_before = {turn.name: self.started + turn.first for turn in turns}
 
     def next(self, turn: Turn, now: float) -> float:
         """When the turn begins next, by the clock; what waits for a place or another turn may begin later."""
-        return max(due(turn, self._begun.get(turn.name), now), self._not_before.get(turn.name, 0.0))
+        begun = self._begun.get(turn.name)
+        return max(due(turn, begun, self.started if begun is None else now), self._not_before[turn.name])
 
     def step(self, environ: Mapping[str, str], now: float) -> None:
-        """Take note of what ended, begin what is due."""
+        """Take note of what ended, begin what is due, what has waited longest first."""
         for child in list(self.running):
             if (ended := child.ended()) is not None:
                 self._note(child, ended, environ)
         names = {turn.name for turn in self.turns}
-        for turn in self.turns:
+        for turn in sorted(self.turns, key=lambda turn: self.next(turn, now)):
             mine = [child for child in self.running if child.turn.name == turn.name]
             short = sum(not child.turn.endless for child in self.running)
             waits = turn.after in names and not any(name == turn.after for name, _ in self.ended)

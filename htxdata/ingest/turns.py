@@ -58,8 +58,10 @@ class Turn:
 
 
 def due(turn: Turn, begun: float | None, now: float) -> float:
-    """When it has to begin next (Unix time); in the past, or now, if it is due. ``begun`` is when it last did; of a
-    turn with a time of the day that never did, when somebody began to wait for it (without that: tonight, for ever)."""
+    """When it has to begin next (Unix time); in the past, or now, if it is due.
+
+    ``begun`` is when it last did; where it never did, ``now`` stands for when somebody began to wait for it.
+    """
     if turn.at is not None:
         after = now if begun is None else begun
         today = after // DAY_S * DAY_S + turn.at

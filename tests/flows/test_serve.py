@@ -64,7 +64,7 @@ def acted(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def serving(folder: Path, *turns: Turn, ended: list[Ended] | None = None) -> Serving:
     found = Serving(turns, folder, "serve-x", lambda name, text: None, (ended if ended is not None else []).append)
-    found._not_before = dict.fromkeys(found._not_before, 0.0)  # the clock is the test's
+    found.started, found._not_before = 0.0, dict.fromkeys(found._not_before, 0.0)  # the clock is the test's
     return found
 
 
@@ -94,6 +94,7 @@ def test_a_night_comes_while_it_is_waited_for(tmp_path: Path, acted: list[list[s
     """Never begun before: not at the start, but when its time has come; and not twice in one night."""
     now = time.time()
     work = serving(tmp_path, Turn("upkeep", "upkeep", at=(now + 600) % 86_400))
+    work.started = now
     work.step({}, now)
     work.step({}, now + 590)
     assert names(work) == []
@@ -102,6 +103,19 @@ def test_a_night_comes_while_it_is_waited_for(tmp_path: Path, acted: list[list[s
     work.running[0].how = "complete"  # type: ignore[attr-defined]
     work.step({}, now + 700)
     assert names(work) == []
+
+
+def test_what_has_waited_longest_is_next(tmp_path: Path, acted: list[list[str]]) -> None:
+    """Frequent turns do not keep a rare one from its work, however few places there are."""
+    often = [Turn(str(number), "snapshot", every=60.0) for number in range(3)]
+    work = serving(tmp_path, *often, SYNC)
+    seen = []
+    for at in range(0, 240, 60):
+        work.step({}, NOON + at)
+        seen.append(names(work))
+        for child in work.running:
+            child.how = "complete"  # type: ignore[attr-defined]
+    assert seen[:2] == [["0", "1"], ["2", "sync"]]
 
 
 def test_captures_have_their_own_places_and_hand_over(tmp_path: Path, acted: list[list[str]]) -> None:
