@@ -25,7 +25,7 @@ from htxdata.store.tape import Record
 from htxdata.timeline import DAY, SECOND
 from htxdata.transport.reels import Writer
 from htxdata.transport.websocket import Ended, Line
-from htxdata.venues.htx.dialects import unpack
+from htxdata.venues.frames import unpack
 from htxdata.venues.terms import Feed, Venue
 
 READY_S = 30.0

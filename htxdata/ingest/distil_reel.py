@@ -26,8 +26,7 @@ from htxdata.schema import dataset as dataset_named
 from htxdata.schema.arrow import UNFIT
 from htxdata.store.coverage import Asked
 from htxdata.store.reel import Frames, Record, Torn
-from htxdata.venues.htx.dialects import unpack  # gzip or text: the same on every venue so far
-from htxdata.venues.htx.feeds_frames import unpacked
+from htxdata.venues.frames import unpack, unpacked
 from htxdata.venues.terms import Facts, Feed, Frame, Pushed, Venue
 
 Key = tuple[str, str | None]

@@ -170,7 +170,7 @@ EACH, SOME = 4_000_000, 37
 def taped(tape: Path, ends: dict[str, Any]) -> tuple[list[str], list[int]]:
     """What is not as it was sent, and how many milliseconds late every frame was heard, sorted."""
     from htxdata.store import reel
-    from htxdata.venues.htx.feeds_frames import unpacked
+    from htxdata.venues.frames import unpacked
 
     lost: list[str] = []
     late: Counter[int] = Counter()

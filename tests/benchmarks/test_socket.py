@@ -181,7 +181,8 @@ async def tape(url: str, count: int) -> int:
     from htxdata.protocol.session import Session
     from htxdata.store.reel import Reel
     from htxdata.transport.websocket import Line
-    from htxdata.venues.htx.dialects import MARKET_SPOT, unpack
+    from htxdata.venues.frames import unpack
+    from htxdata.venues.htx.dialects import MARKET_SPOT
 
     reel = Reel(Path(FOLDER), "htx-spot", "trades", time.time_ns() // 1000)
     line = Line(url, Session(MARKET_SPOT, ["x"]), reel, the_writer(), unpack=unpack)

@@ -19,7 +19,7 @@ from htxdata.sandbox import Replay, Sandbox
 from htxdata.store import reel
 from htxdata.timeline import parse_instant
 from htxdata.venues import venue
-from htxdata.venues.htx.dialects import unpack
+from htxdata.venues.frames import unpack
 from htxdata.venues.htx.feeds import spot_step
 from tests.truth import settings_for, stored
 

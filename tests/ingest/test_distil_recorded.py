@@ -15,7 +15,7 @@ from htxdata.ingest.distil import distil
 from htxdata.market import Series
 from htxdata.store.partition import Store
 from htxdata.store.reel import Reel
-from htxdata.venues.htx.dialects import unpack
+from htxdata.venues.frames import unpack
 from htxdata.venues.htx.feeds import spot_step
 from tests.ingest.test_distil import rows
 

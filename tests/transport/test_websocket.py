@@ -27,7 +27,8 @@ from htxdata.store.reel import Frames, Record, Reel
 from htxdata.transport import websocket
 from htxdata.transport.reels import Writer
 from htxdata.transport.websocket import Ended, Line
-from htxdata.venues.htx.dialects import MARKET_SWAP, NOTIFICATION, unpack
+from htxdata.venues.frames import unpack
+from htxdata.venues.htx.dialects import MARKET_SWAP, NOTIFICATION
 
 TOPIC = "market.BTC-USDT.trade.detail"
 

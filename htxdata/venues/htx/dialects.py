@@ -1,4 +1,4 @@
-"""How HTX's WebSockets are spoken (htx-api 7.1, 7.2, 7.4, 7.6, 10.3), and how its frames are unpacked.
+"""How HTX's WebSockets are spoken (htx-api 7.1, 7.2, 7.4, 7.6, 10.3).
 
 Four dialects: market data of spot and of contracts (the same words, other limits), the contracts' notifications, and
 spot's ``/ws/v2``. What a message says beside its kind, topic, id and time is passed over unread: trade ids have up to
@@ -12,38 +12,8 @@ import re
 from typing import Any
 
 import msgspec
-from isal import isal_zlib
-from isal.igzip_lib import IsalError
 
-from htxdata.errors import BadReply
 from htxdata.protocol.dialect import Acked, Closing, Dialect, Heard, Ping, Push, Refused, Strange
-
-MOST = 64 << 20
-"""Bytes that no message has, unpacked: a book of 400 levels has about 30 kB, all tickers of spot about 1 MB."""
-
-_GZIP = b"\x1f\x8b"
-
-
-def unpack(frame: bytes) -> bytes:
-    """The message of a frame: gzip is unpacked, anything else is the message itself (htx-api 7.1 [A]).
-
-    ``BadReply`` where the gzip is cut, damaged, goes on behind its end or unpacks to more than `MOST`.
-    """
-    if frame[:2] != _GZIP:
-        return frame
-    unpacker = isal_zlib.decompressobj(31)
-    try:
-        message = unpacker.decompress(frame, MOST + 1)
-    except IsalError as error:  # type: ignore[misc]  # its stub says that it is no class
-        raise BadReply(f"a frame of {len(frame)} bytes is no gzip: {error}") from error
-    if len(message) > MOST:
-        raise BadReply(f"a frame of {len(frame)} bytes unpacks to more than {MOST}")
-    if not unpacker.eof:
-        raise BadReply(f"a frame of {len(frame)} bytes is a gzip that was cut off")
-    if unpacker.unused_data:
-        raise BadReply(f"a frame goes on for {len(unpacker.unused_data)} bytes behind its gzip")
-    return message
-
 
 # --------------------------------------------------------------------------------- market data: /ws, /feed, /linear-…
 
@@ -83,7 +53,6 @@ def hear_market(message: bytes) -> Heard:
             return Acked(_text(said.id), _text(topic), _instant(said.ts))
     return _strange(message)
 
-
 # --------------------------------------------------------------------------------------------------- notifications
 
 
@@ -121,7 +90,6 @@ def hear_notification(message: bytes) -> Heard:
     if said.op == "close":
         return Closing(_why(said.err_code, said.err_msg) or "the venue closes the connection")
     return _strange(message)
-
 
 # --------------------------------------------------------------------------------------------------- spot's /ws/v2
 
@@ -163,7 +131,6 @@ def hear_v2(message: bytes) -> Heard:
     if said.action == "error":
         return _refused(_text(said.cid), said.ch, said.code, said.message)
     return _strange(message)
-
 
 # ---------------------------------------------------------------------------------------------------------- pieces
 
@@ -221,7 +188,6 @@ def _subscribe_contract(topic: str, id: str) -> str:
     if topic.endswith(".high_freq"):  # htx-api 7.4 [A]: without it, whole books are pushed
         return _words(sub=topic, data_type="incremental", id=id)
     return _words(sub=topic, id=id)
-
 
 # --------------------------------------------------------------------------------------------------------- dialects
 

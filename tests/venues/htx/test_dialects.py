@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from htxdata.errors import BadReply
 from htxdata.protocol.dialect import Acked, Closing, Dialect, Heard, Ping, Push, Refused, Strange
-from htxdata.venues.htx import dialects
-from htxdata.venues.htx.dialects import MARKET_SPOT, MARKET_SWAP, NOTIFICATION, V2, unpack
+from htxdata.venues import frames
+from htxdata.venues.frames import unpack
+from htxdata.venues.htx.dialects import MARKET_SPOT, MARKET_SWAP, NOTIFICATION, V2
 
 ALL = (MARKET_SPOT, MARKET_SWAP, NOTIFICATION, V2)
 
@@ -164,7 +165,7 @@ def test_damage_never_passes_for_another_message() -> None:
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     """One byte more than the most is too much, and no more than that is ever made of it."""
-    monkeypatch.setattr(dialects, "MOST", 100_000)
+    monkeypatch.setattr(frames, "MOST", 100_000)
     assert len(unpack(gzip.compress(bytes(100_000)))) == 100_000
     with pytest.raises(BadReply, match="more than 100000"):
         unpack(gzip.compress(bytes(100_001)))

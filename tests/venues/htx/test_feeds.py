@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htxdata.schema.arrow import UNFIT
+from htxdata.venues.frames import in_base, ratio, unpacked
 from htxdata.venues.htx.feeds import (
     FUTURES_FEEDS,
     INVERSE_FEEDS,
@@ -24,7 +25,6 @@ from htxdata.venues.htx.feeds import (
     spot_step,
     step,
 )
-from htxdata.venues.htx.feeds_frames import in_base, ratio, unpacked
 from htxdata.venues.terms import Facts, Feed, Pushed
 
 BTC = "BTC-USDT"
@@ -431,7 +431,7 @@ def test_watching_sees_numbers_only(shared: Path) -> None:
 
 
 def test_a_frame_that_goes_on_behind_its_gzip_is_left_to_the_careful_way() -> None:
-    """The quick way takes whole gzips and nothing else; `dialects.unpack` says what is wrong with the others."""
+    """The quick way takes whole gzips and nothing else; `unpack` says what is wrong with the others."""
     whole = gzip.compress(b"x" * 100)
     assert unpacked([whole, gzip.compress(b"y")]) == [b"x" * 100, b"y"]
     assert unpacked([]) == []
