@@ -26,7 +26,7 @@ from htxdata.store.layout import Partition
 from htxdata.store.partition import Store
 from htxdata.store.quarantine import set_aside
 from htxdata.timeline import DAY, MINUTE, SECOND, Grid, Window, intersect, merge, subtract
-from htxdata.venues.terms import Endpoint, Venue
+from htxdata.venues.terms import NO_FACTS, Endpoint, Facts, Venue
 
 MOST_SKEW = 5 * MINUTE
 """How far the venue's clock may be behind ours before it counts as wrong, and not merely as late."""
@@ -87,6 +87,7 @@ class _Fill:
     dataset: Dataset
     grid: Grid | None
     proven: dict[str, int]
+    facts: Facts = NO_FACTS
     tables: list[pa.Table] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
@@ -210,7 +211,7 @@ class _Fill:
     ) -> tuple[Drive, VenueError | None]:
         """One walk, its replies put to ``replies``."""
         walk = walk_for(endpoint, window, self.grid, LEAD_OF_FUNDING, self.proven.get(endpoint.path, 0))
-        drive = Drive(walk, endpoint, self.job.series, self.dataset, self._counted, self._quarantine)
+        drive = Drive(walk, endpoint, self.job.series, self.dataset, self._counted, self._quarantine, self.facts)
         refusal: VenueError | None = None
         try:
             for received in drive:
@@ -248,7 +249,7 @@ class _Fill:
         if not quiet:
             return answered
         try:
-            loud = doubt.contradicted(self.job.series, self.venue, self._counted, quiet)
+            loud = doubt.contradicted(self.job.series, self.venue, self._counted, quiet, self.facts)
         except Refused:
             return answered  # no longer candles to be had: the silence stands
         except VenueError as error:
@@ -287,17 +288,18 @@ class _Fill:
 
 
 def fill(
-    job: Job, *, venue: Venue, store: Store, get: Get, tape: Path, proven: dict[str, int] | None = None
-) -> Outcome:
+    job: Job, *, venue: Venue, store: Store, get: Get, tape: Path, proven: dict[str, int] | None = None,
+    facts: Facts = NO_FACTS,
+) -> Outcome:  # fmt: skip
     """Do one job to its end: afterwards every span of it is committed with a verdict, or in ``missing`` with a reason.
 
     ``get`` sends one request and returns its reply (transport.http.Client.get). ``proven`` remembers from job to job
-    how many rows fit into a page of each path, which saves asking twice. Raises only what is not the venue's doing: a
-    lake that cannot be written, a bug.
+    how many rows fit into a page of each path, which saves asking twice; ``facts`` are the instrument's. Raises only
+    what is not the venue's doing: a lake that cannot be written, a bug.
     """
     began = time.monotonic()
     dataset, grid = dataset_named(job.series.dataset), grid_for(job.series, venue)
-    work = _Fill(job, venue, get, tape, dataset, grid, {} if proven is None else proven)
+    work = _Fill(job, venue, get, tape, dataset, grid, {} if proven is None else proven, facts)
     now = time.time_ns() // 1000
     for known in job.known:
         work.asked.extend(Asked(window, job.source, now, known.verdict) for window in known.windows)

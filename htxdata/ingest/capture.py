@@ -23,7 +23,7 @@ from htxdata.ingest.delivered import by_alias, known_of
 from htxdata.ingest.distil import Distilled, distil
 from htxdata.ingest.distil_gaps import Gap, open_gaps
 from htxdata.ingest.run import Request, backfill
-from htxdata.ingest.session import Session, match_symbols
+from htxdata.ingest.session import Session, having, match_symbols
 from htxdata.market import Listing, Series, check_period, is_glob
 from htxdata.store.tape import Record
 from htxdata.timeline import Window, iso
@@ -155,7 +155,7 @@ def topics_of(wanted: Wanted, session: Session) -> tuple[list[Topics], dict[str,
         )
     listed, sizes = _listed(session, venue)
     symbols = symbols_now(venue, wanted.symbols, listed, _clock())
-    return split(chosen, symbols), sizes
+    return split(venue, chosen, symbols), sizes
 
 
 def _clock() -> int:
@@ -175,12 +175,14 @@ def symbols_now(venue: Venue, wanted: Sequence[str], listed: Sequence[str] | Non
     return list(out)
 
 
-def split(chosen: Sequence[tuple[Feed, list[str | None]]], symbols: Sequence[str]) -> list[Topics]:
+def split(
+    venue: Venue, chosen: Sequence[tuple[Feed, list[str | None]]], symbols: Sequence[str]
+) -> list[Topics]:  # fmt: skip
     """Feeds of symbols and periods, spread over as many connections as it takes."""
     out = []
     for feed, periods in chosen:
         topics: dict[str, list[str]] = {}
-        for symbol in symbols:
+        for symbol in having(venue, feed.dataset, symbols):
             for period in periods:
                 topics.setdefault(feed.topic(symbol, period), []).append(symbol)
         names, most = list(topics), feed.dialect.most_topics
@@ -268,7 +270,7 @@ class _Capture:
             endpoint = bridge_for(hands.venue, bridged.dataset)
             assert endpoint is not None
             self._bridge = Bridge(
-                hands.venue, endpoint, lambda ask: session.get(hands.venue, ask), self._note
+                hands.venue, endpoint, lambda ask: session.get(hands.venue, ask), self._note, hands.facts
             )
         self._streams = [
             Stream(each, hands, self._bridge if each.feed is bridged else None) for each in topics
@@ -353,7 +355,8 @@ class _Capture:
         self._hands.facts = {**self._hands.facts, **sizes}
         self._symbols |= set(new)
         streams = []
-        for topics in split([(feed, periods_of(feed, self._wanted.periods)) for feed in self._feeds], new):
+        chosen = [(feed, periods_of(feed, self._wanted.periods)) for feed in self._feeds]
+        for topics in split(self._hands.venue, chosen, new):
             bridged = any(s.bridged and s.topics.feed is topics.feed for s in self._streams)
             streams.append(Stream(topics, self._hands, self._bridge if bridged else None))
             if bridged:

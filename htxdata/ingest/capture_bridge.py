@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ from htxdata.protocol.paging import Ask
 from htxdata.protocol.wire import Reply, Request
 from htxdata.store.tape import Record, reply_record
 from htxdata.timeline import SECOND, Window
-from htxdata.venues.terms import Endpoint, Venue
+from htxdata.venues.terms import Endpoint, Facts, Venue
 
 SOONEST, LATEST = 5.0, 300.0
 """Seconds between two questions for one symbol, at least and at most."""
@@ -50,6 +50,9 @@ class Bridge:
     endpoint: Endpoint
     get: Callable[[Request], Reply]
     note: Note
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    """Of contracts, by symbol."""
+
     clock: Callable[[], float] = time.monotonic
     failures: dict[str, str] = field(default_factory=dict)
     """Of the symbols whose last question had no answer: why."""
@@ -85,7 +88,7 @@ class Bridge:
         # On the tape before anybody reads it (law 7): it cannot be asked for again.
         self.note(symbol, reply_record(asked.path, asked.params, reply.status, reply.body, reply.received_at))
         try:
-            page = self.endpoint.parse(reply, series).page
+            page = self.endpoint.read(reply, series, Facts(self.sizes.get(symbol))).page
         except BadReply as error:
             self._again(symbol, SOONEST, str(error))  # distil puts it into quarantine
             return False

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from htxdata.market import Series
-from htxdata.protocol.dialect import Acked, Heard, Ping, Push
+from htxdata.protocol.dialect import Acked, Heard, Ping, Pong, Push
 from htxdata.protocol.paging import Ask
 from htxdata.timeline import MILLISECOND, Window
 from htxdata.venues.terms import Endpoint, Feed, Venue
@@ -31,7 +31,7 @@ def asked_for(
 
 def moment_of(heard: Heard) -> int:
     """When the venue said so, by its clock; 0 where it does not say. A ping is its time, and wants it back."""
-    if isinstance(heard, Push | Acked):
+    if isinstance(heard, Push | Acked | Pong):
         return heard.at
     if isinstance(heard, Ping):
         found = _STAMP.search(heard.answer)

@@ -21,7 +21,7 @@ import msgspec
 from htxdata.errors import LakeUnusable, StoreError
 from htxdata.store import disk
 
-VERSION = 1
+VERSION = 2
 """To be raised with every change of a parser, or of anything below: then all reels are read again."""
 
 _FOLDER = ".htxdata/distilled"
@@ -64,6 +64,18 @@ class CandleLine(msgspec.Struct):
     first: int = 0
 
 
+class NameLine(msgspec.Struct):
+    """Of the last instants of a topic whose trades are named: what of each name was heard, by the venue's numbers."""
+
+    instants: dict[int, dict[str, list[str]]] = {}
+
+
+class StateLine(msgspec.Struct):
+    """What a topic said last that holds until it says otherwise."""
+
+    said: list[list[Any]] = []
+
+
 class Topic(msgspec.Struct):
     symbol: str
     period: str | None
@@ -71,6 +83,8 @@ class Topic(msgspec.Struct):
     resumes: bool = False  # something of the tape was lost: the next message begins a new stretch
     book: BookLine | None = None
     candles: CandleLine | None = None
+    names: NameLine | None = None
+    state: StateLine | None = None
 
     @property
     def key(self) -> tuple[str, str | None]:

@@ -16,6 +16,7 @@ from htxdata.ingest.distil_books import BookReader, Cut
 from htxdata.ingest.distil_candles import CandleReader, columns_of, slots_of
 from htxdata.ingest.distil_heard import asked_for, moment_of
 from htxdata.ingest.distil_memory import Answered, Known, Stretch, Topic
+from htxdata.ingest.distil_names import changed, named
 from htxdata.ingest.distil_rows import Basket
 from htxdata.ingest.distil_spans import MARGIN
 from htxdata.ingest.plan import grid_for
@@ -27,7 +28,7 @@ from htxdata.schema.arrow import UNFIT
 from htxdata.store.coverage import Asked
 from htxdata.store.reel import Frames, Record, Torn
 from htxdata.venues.frames import unpack, unpacked
-from htxdata.venues.terms import Facts, Feed, Frame, Pushed, Venue
+from htxdata.venues.terms import NO_FACTS, Facts, Feed, Frame, Pushed, Venue
 
 Key = tuple[str, str | None]
 SetAside = Callable[[bytes, int, str], None]
@@ -168,7 +169,12 @@ class ReelReader:
         elif dataset_named(self.feed.dataset).density == "grid":
             self._take_candles(pushed)
         else:
+            declared = dataset_named(self.feed.dataset)
             for key, columns in pushed.columns.items():
+                if self.feed.unnumbered:
+                    columns = named(self._topic(key), columns)
+                if declared.density == "states":
+                    columns = changed(self._topic(key), columns, declared)
                 self._put(key, columns)
 
     def _listen(self, batch: Sequence[Frame]) -> None:
@@ -278,7 +284,7 @@ class ReelReader:
             self._fault(record.body, record.received_at, fault.message)
             return
         try:
-            parsed = endpoint.parse(reply, self._series(key))
+            parsed = endpoint.read(reply, self._series(key), self._facts.get(key[0], NO_FACTS))
         except BadReply as error:
             self._fault(record.body, record.received_at, str(error))
             return

@@ -119,7 +119,13 @@ class Basket:
         """What follows from when a series was heard (:func:`distil_spans.claims`)."""
         windows = [Window(one.start, one.end) for one in heard]
         windows += [one.window for one in lost] + [one.window for one in answered]
-        self._later(series, windows, lambda spans, cell: claims(heard, answered, lost, spans, cell))
+        holds = dataset_named(series.dataset).density == "states"  # without a row the last one holds
+
+        def ask(spans: list[Span], cell: Window) -> list[Asked]:
+            found = claims(heard, answered, lost, spans, cell)
+            return [one._replace(verdict="present") if holds and one.verdict == "empty" else one for one in found]
+
+        self._later(series, windows, ask)
 
     def _later(self, series: Series, windows: list[Window], ask: _Ask) -> None:
         known, asks = self._asks.setdefault(series, ([], []))

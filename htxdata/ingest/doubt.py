@@ -16,7 +16,7 @@ from htxdata.ingest.drive import Get, Received
 from htxdata.market import PERIODS, Series, grid_of
 from htxdata.protocol.paging import Ask
 from htxdata.timeline import DAY, Grid, Window, intersect, merge, subtract
-from htxdata.venues.terms import Endpoint, Venue
+from htxdata.venues.terms import NO_FACTS, Endpoint, Facts, Venue
 
 LOOKS = 3
 """So often a silence is asked for again. On a rough day, with one false empty page in thirty, a page of rows is then
@@ -34,6 +34,8 @@ def unconfirmed(
 
     An exchange in trouble sends an empty 200 where there are rows, and one such answer would become a hole for ever.
     """
+    if endpoint.walk == "back":
+        return []  # the walk itself asks again
     empty = [r.ask.window for r in replies if not r.parsed.page.count]
     rows = [Window(r.parsed.page.first, r.parsed.page.last + 1) for r in replies if r.parsed.page.count]
     silent = intersect(subtract(empty, rows), answered)
@@ -67,7 +69,9 @@ def silences(answered: Sequence[Window], times: NDArray[np.int64], grid: Grid) -
     return [window for window in out if window]
 
 
-def contradicted(series: Series, venue: Venue, get: Get, quiet: Sequence[Window]) -> list[Window]:
+def contradicted(
+    series: Series, venue: Venue, get: Get, quiet: Sequence[Window], facts: Facts = NO_FACTS
+) -> list[Window]:
     """The parts of ``quiet`` in which the venue's longer candles saw trades, though it served no candle there.
 
     Asks at most two requests, and none where no longer candle lies wholly in ``quiet``. Raises ``VenueError``.
@@ -83,7 +87,7 @@ def contradicted(series: Series, venue: Venue, get: Get, quiet: Sequence[Window]
         if not whole or not latest:
             continue
         probe = Series("klines", venue.name, series.symbol, period)
-        parsed = latest[0].parse(get(latest[0].build(probe, Ask(Window(0, 0), latest[0].rows))), probe)
+        parsed = latest[0].read(get(latest[0].build(probe, Ask(Window(0, 0), latest[0].rows))), probe, facts)
         if not parsed.page.count:
             continue
         opened = np.asarray(parsed.columns["open_time"])

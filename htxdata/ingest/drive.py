@@ -12,12 +12,22 @@ import pyarrow as pa
 
 from htxdata.errors import BadReply
 from htxdata.market import Series
-from htxdata.protocol.paging import Ask, CursorWalk, LatestWalk, PageWalk, SpanWalk, TailWalk, TimeWalk, Walk
+from htxdata.protocol.paging import (
+    Ask,
+    BackWalk,
+    CursorWalk,
+    LatestWalk,
+    PageWalk,
+    SpanWalk,
+    TailWalk,
+    TimeWalk,
+    Walk,
+)
 from htxdata.protocol.wire import Reply, Request
 from htxdata.schema import Dataset
 from htxdata.schema.arrow import conform
 from htxdata.timeline import SECOND, Grid, Window
-from htxdata.venues.terms import Endpoint, Parsed
+from htxdata.venues.terms import NO_FACTS, Endpoint, Facts, Parsed
 
 Get = Callable[[Request], Reply]
 SetAside = Callable[[Reply, str], None]
@@ -46,6 +56,8 @@ def walk_for(endpoint: Endpoint, window: Window, grid: Grid | None, lead: int, p
         return CursorWalk(window, endpoint.rows, lead)
     if endpoint.walk == "page":
         return PageWalk(window, endpoint.rows)
+    if endpoint.walk == "back":
+        return BackWalk(window, endpoint.rows, lead)
     if endpoint.walk == "tail":
         return TailWalk(window, endpoint.rows)
     return LatestWalk(window, endpoint.rows)
@@ -68,6 +80,7 @@ class Drive:
     dataset: Dataset
     get: Get
     set_aside: SetAside
+    facts: Facts = NO_FACTS
     asked: Ask | None = None
 
     def __iter__(self) -> Iterator[Received]:
@@ -86,7 +99,7 @@ class Drive:
         try:
             # Rows that no table can hold are the venue's fault like any other: the reply is set aside with them.
             with _PARSING:
-                parsed = self.endpoint.parse(reply, self.series)
+                parsed = self.endpoint.read(reply, self.series, self.facts)
                 table = rows_of(self.dataset, parsed, reply.received_at)
         except BadReply as error:
             self.set_aside(reply, str(error))

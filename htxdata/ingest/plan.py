@@ -357,7 +357,7 @@ def estimate(windows: Iterable[Window], endpoint: Endpoint, grid: Grid | None) -
             requests += 1
         elif endpoint.span:
             requests += max(math.ceil(window.length / endpoint.span), expected // endpoint.rows)
-        elif endpoint.walk == "cursor":
+        elif endpoint.walk in ("cursor", "back"):
             requests += expected // endpoint.rows + 2  # the page that brings nothing new ends the walk
         else:
             requests += max(1, math.ceil(expected / endpoint.rows))

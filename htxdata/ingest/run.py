@@ -444,7 +444,10 @@ def _do_job(job: Job, session: Session) -> Outcome:
             stopped=session.stop.is_set,
         )
     get = partial(session.get, venue)
-    return fill(job, venue=venue, store=session.store, get=get, tape=session.tape, proven=session.proven)
+    return fill(
+        job, venue=venue, store=session.store, get=get, tape=session.tape, proven=session.proven,
+        facts=session.facts(venue, job.series),
+    )  # fmt: skip
 
 
 def account(plans: Sequence[SeriesPlan], outcomes: Sequence[Outcome], session: Session) -> Report:

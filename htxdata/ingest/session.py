@@ -157,8 +157,13 @@ class Session:
         """The file is in the lake, or of no use: its copy in the spool can go."""
         self.downloads(venue).release(fetched)
 
-    def facts(self, venue: Venue, series: Series, day: str) -> Facts:
-        """What the venue's list says of the instrument today; sizes of contracts are checked against the files."""
+    def facts(self, venue: Venue, series: Series, day: str = "") -> Facts:
+        """What the venue's list says of the instrument today; sizes of contracts are checked against the files.
+
+        Nothing is asked for where no endpoint of the dataset needs to be told (``day`` empty: REST).
+        """
+        if not day and all(e.sized is None for e in venue.endpoints_for(series.dataset, series.period)):
+            return Facts()
         size = self._sizes(venue).get(series.symbol)
         if size is None and venue.deliveries is not None:  # no list has it any more
             size = venue.deliveries.size(series.symbol)
@@ -233,7 +238,7 @@ class Session:
         endpoint = latest[0]
         try:
             reply = self.get(venue, endpoint.build(probe, Ask(Window(0, 0), endpoint.rows)))
-            page = endpoint.parse(reply, probe).page
+            page = endpoint.read(reply, probe, self.facts(venue, probe)).page
         except VenueError:
             return None  # then the empty pages are asked for, one by one
         return page.first if 0 < page.count < endpoint.rows else None
@@ -312,9 +317,18 @@ def resolve(
         chosen = [None]
     return [
         Series(dataset, venue.name, symbol, period)
-        for symbol in match_symbols(venue, symbols, listed)
+        for symbol in having(venue, dataset, match_symbols(venue, symbols, listed))
         for period in chosen
     ]
+
+
+def having(venue: Venue, dataset: str, symbols: Sequence[str]) -> list[str]:
+    """Of the symbols that are meant those that have such data; ``UsageError`` where none has."""
+    out = [symbol for symbol in symbols if venue.has(dataset, symbol)]
+    if symbols and not out:
+        more = f" and {len(symbols) - 1} more" if len(symbols) > 1 else ""
+        raise UsageError(f"--symbol {symbols[0]!r}{more}: no {dataset} on {venue.name}, where other instruments have it")
+    return out
 
 
 def match_periods(venue: Venue, dataset: str, periods: Sequence[str]) -> list[str | None]:

@@ -79,7 +79,11 @@ def snapshot_polled(session: Session, dataset: str, venue: Venue, symbols: Seque
     meant, states, kinds = _instruments(session, venue, symbols)
     only = ONLY.get(dataset)
     absent = [
-        name for name in meant if states.get(name) in NOT_THERE or (only and kinds.get(name, only) != only)
+        name
+        for name in meant
+        if states.get(name) in NOT_THERE
+        or (only and kinds.get(name, only) != only)
+        or not venue.has(dataset, name)
     ]
     todo = [name for name in meant if name not in set(absent)]
     with Tape(session.tape, venue.name, dataset) as tape:
@@ -186,7 +190,10 @@ class _Look:
             return
         request = reply.request
         self.tape.append(
-            reply_record(request.path, request.params, reply.status, reply.body, reply.received_at)
+            reply_record(
+                request.path, request.params, reply.status, reply.body, reply.received_at,
+                reply.headers.get("date", ""),
+            )  # fmt: skip
         )
         try:
             for told, rows in self._read(poll, reply, symbol):

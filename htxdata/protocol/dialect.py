@@ -16,6 +16,12 @@ class Ping(NamedTuple):
     answer: str
 
 
+class Pong(NamedTuple):
+    """Our ping was answered; ``at``: the venue's clock (us UTC; 0: not said)."""
+
+    at: int
+
+
 class Acked(NamedTuple):
     """A command was taken: which one (``id``), for which topic, and when by the venue's clock (us UTC; 0: not said)."""
 
@@ -56,7 +62,7 @@ class Strange(NamedTuple):
     why: str
 
 
-Heard = Ping | Acked | Refused | Closing | Push | Strange
+Heard = Ping | Pong | Acked | Refused | Closing | Push | Strange
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Dialect:
 
     ``hear`` reads one whole decompressed message and never raises. ``subscribe`` and ``unsubscribe`` take topic and id;
     so does ``request``, which asks for an answer once (None: cannot be done). The limits are the venue's, of one
-    connection: commands a second of each kind, and topics. ``beats`` is how often (seconds) the venue pings; a
+    connection: commands a second of each kind, and topics. ``beats`` is how often (seconds) there is a ping; a
     connection on which nothing at all was heard for ``deaf`` seconds is dead.
     """
 
@@ -80,3 +86,10 @@ class Dialect:
     beats: float
     deaf: float
     docs: str
+    ping: Callable[[int], str] | None = None
+    """Where the venue wants to be pinged: our ping at so many milliseconds of our clock, every ``beats`` seconds.
+    (Otherwise it pings, that often.)"""
+
+    acks: bool = True
+    """Whether a command that was taken is acknowledged. If not, the first push of a topic says so, and one that stays
+    silent counts as taken."""

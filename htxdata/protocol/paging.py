@@ -417,6 +417,73 @@ class PageWalk:
 
 
 @dataclass
+class BackWalk:
+    """By row ids, newest first and without times: for endpoints that go back from the id of a row.
+
+    Which of a venue's two bounds leads back, and whether it includes the row itself, may be documented nowhere:
+    ``Ask.number`` says which is tried, 1 or 2, and the first that brings older rows is kept to.
+
+    * An empty page is asked for again (``looks`` in all) before it is believed.
+    * The history is over where a bound was heeded (no row newer than the one it names came) and nothing older follows.
+      Where both bounds bring newer rows again they are not heeded: that is the end of the walk and not of the history,
+      unless the page was so short that nobody cut it (``least``).
+    * A page whose newest row lies more than ``edge`` microseconds before the page before it does not join it.
+    """
+
+    window: Window
+    most: int
+    edge: int
+    answered: list[Window] = field(default_factory=list)
+    least: int = 100
+    """Pages of so many rows have been seen whole (hashkey-api 4.6): a shorter one was all there is."""
+
+    looks: int = 3
+
+    def steps(self) -> Steps:
+        if not self.window:
+            return
+        page = yield from self._ask(None, 1, self.window)
+        if not page.count:
+            self._answer(self.window.start)
+            return
+        oldest, cursor, most, way = page.first, page.cursor, page.count, 0
+        self._answer(oldest)
+        while oldest > self.window.start:
+            earlier = Window(self.window.start, min(oldest, self.window.end))
+            older: Page | None = None
+            heeded = False
+            for number in (way,) if way else (1, 2):
+                page = yield from self._ask(cursor, number, earlier)
+                if page.count and page.first < oldest:
+                    older, way = page, number
+                    break
+                heeded |= not page.count or page.last <= oldest
+            if older is None:
+                if not heeded and most >= self.least:
+                    ask = Ask(earlier, self.most, cursor, way or 2)
+                    raise _no_advance(ask, page, "no bound brings older rows")
+                self._answer(self.window.start)
+                return
+            if older.last < oldest - self.edge:
+                raise _no_advance(Ask(earlier, self.most, cursor, way), older, "it does not join the page before")
+            oldest, cursor, most = older.first, older.cursor, max(most, older.count)
+            self._answer(oldest)
+
+    def _ask(self, cursor: str | None, number: int, window: Window) -> Generator[Ask, Page, Page]:
+        page = Page(0)
+        for _ in range(self.looks):
+            page = yield Ask(window, self.most, cursor, number)
+            if page.count:
+                break
+        return page
+
+    def _answer(self, since: int) -> None:
+        part = Window(max(since, self.window.start), self.window.end)
+        if part:
+            self.answered[:] = [part]
+
+
+@dataclass
 class LatestWalk:
     """The newest rows and nothing else: what lies before them in the window stays unanswered.
 

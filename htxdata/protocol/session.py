@@ -8,7 +8,10 @@ be carried out, `Send` and `Close`. Instants are seconds of any clock that only 
   "slower" is asked again later, any other refusal of a topic stands, with its reason, and the others go on.
 * **Rates.** Commands of one kind keep a distance of 1 / rate and 3 %: no second ever holds more than the venue allows,
   nor does any tenth of one where it allows a tenth of that.
-* **Life.** A ping is answered at once and is no sign of life of the data: ``silence`` seconds without a push, once a
+* **Silent venues.** Where a dialect has no acks, the first push of a topic is one, and a topic without a push for
+  `ACK_S` counts as subscribed. A refusal that names nothing is that of the only topic without an answer, if it is one.
+* **Life.** A ping is answered at once, and sent every ``beats`` seconds where the venue wants to be pinged. It is no
+  sign of life of the data: ``silence`` seconds without a push, once a
   topic is subscribed, end a connection as stale. Nothing at all for ``deaf`` seconds ends it as lost.
 * **Whole books** are asked for when a topic that needs one was subscribed, and whenever `renew` says so: less and less
   often while it does not help.
@@ -114,6 +117,7 @@ class Session:
         self._heard_at = self._data_since = 0.0
         self._first_data: float | None = None
         self._last_data = 0.0
+        self._ping_due = 0.0
         for topic in topics:
             self.add(topic, float("-inf"))
 
@@ -122,6 +126,7 @@ class Session:
     def opened(self, now: float) -> None:
         """The connection stands: from now on something may be due."""
         self._opened_at = self._heard_at = now
+        self._ping_due = now + self.dialect.beats
 
     def pushed(self, now: float) -> None:
         """Data came, and was not looked at."""
@@ -144,6 +149,9 @@ class Session:
         if isinstance(heard, Push):
             if not heard.id:  # an answer is no push: a feed may be dead and its requests answered
                 self.pushed(now)
+                there = self._topics.get(heard.topic)
+                if not self.dialect.acks and there is not None and there.stage == "asked":
+                    self._was_acked(Acked("", heard.topic, heard.at), now)
             elif self._ids.get(heard.id, ("", ""))[0] == _REQUEST:
                 self._whole_came(self._ids.pop(heard.id)[1])
         elif isinstance(heard, Acked):
@@ -212,6 +220,8 @@ class Session:
         if self.closed is not None or self._opened_at is None:
             return None
         times = [self._heard_at + self.dialect.deaf]
+        if self.dialect.ping is not None:
+            times.append(self._ping_due)
         if self._silence is not None and self.acked:
             times.append(self._data_since + self._silence)
         for topic in self._topics.values():
@@ -237,6 +247,8 @@ class Session:
             unanswered = topic.stage in ("asked", "leaving") and now >= topic.asked_at + ACK_S
             if unanswered and topic.stage == "leaving":
                 self._left(topic, now)
+            elif unanswered and not self.dialect.acks:
+                self._was_acked(Acked("", topic.name, 0), now)
             elif unanswered and topic.tries >= TRIES:
                 return [self._close("lost", f"{topic.name} was asked for {TRIES} times and not acknowledged")]
             elif unanswered:
@@ -244,6 +256,9 @@ class Session:
             if topic.renew_asked is not None and now >= topic.renew_asked + ACK_S:
                 topic.renew_asked = None
         actions: list[Action] = []
+        if self.dialect.ping is not None and now >= self._ping_due:
+            self._ping_due = now + self.dialect.beats
+            actions.append(Send(self.dialect.ping(int(now * 1000))))
         if now >= self._free[_SUB] and (topics := self._due_topics(now)):
             actions.append(self._say(min(topics, key=lambda topic: topic.due), now, jitter))
         if now >= self._free[_REQUEST] and (topics := self._due_renewals(now)):
@@ -312,6 +327,14 @@ class Session:
             return None
         return kind, topic
 
+    def _only_open(self, refused: Refused) -> str:
+        """The topic that a refusal without a name is of, where there are no acks and just one waits for its first
+        push."""
+        if self.dialect.acks or refused.id:
+            return ""
+        asked = [topic.name for topic in self._topics.values() if topic.stage == "asked"]
+        return asked[0] if len(asked) == 1 else ""
+
     def _was_acked(self, acked: Acked, now: float) -> None:
         meant = self._meant(acked.id, acked.topic)
         if meant is None:
@@ -330,7 +353,7 @@ class Session:
                 self.renew(topic.name, now)
 
     def _was_refused(self, refused: Refused, now: float, jitter: float) -> list[Action]:
-        meant = self._meant(refused.id, refused.topic)
+        meant = self._meant(refused.id, refused.topic or self._only_open(refused))
         earlier = max(self._complaints, meant[1].slowed if meant else 0)
         delay = min(SLOWER_CAP_S, SLOWER_FIRST_S * 2.0 ** min(earlier, 16)) * (1 + jitter / 4)
         if refused.slower:

@@ -55,6 +55,8 @@ class Exchange:
     v5_from_inclusive: bool = True
     spot_history: int | None = None
     crowd: int = 0
+    hashkey_bound: str = "end"
+    hashkey_page: int = 1000
     bodies: Recent = field(default_factory=lambda: Recent(96))
 
     def source(self, venue: str, symbol: str, dataset: str) -> Market | Replay:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .instruments import Instrument
+from .instruments import HASHKEY, Instrument
 from .noise import Floats, Ints
 from .periods import HOUR, MINUTE, opens, slots
 from .trades import Trades
@@ -36,11 +36,14 @@ class Bars:
     quote: Any
     contracts: Ints
     count: Ints
+    bought: Any  # by takers
+    bought_quote: Any
 
     def columns(self) -> tuple[Any, ...]:
         """All columns, in the order of the fields."""
         return (
-            self.slot, self.open, self.high, self.low, self.close, self.quantity, self.quote, self.contracts, self.count
+            self.slot, self.open, self.high, self.low, self.close, self.quantity, self.quote, self.contracts,
+            self.count, self.bought, self.bought_quote,
         )  # fmt: skip
 
     def cut(self, first: int, last: int) -> Bars:
@@ -53,7 +56,7 @@ def joined(parts: Iterable[Bars]) -> Bars:
     """Bars one after the other; the caller sees to it that slots ascend."""
     tables = [part.columns() for part in parts]
     if not tables:
-        return Bars(*[np.zeros(0, dtype=np.int64)] * 9)
+        return Bars(*[np.zeros(0, dtype=np.int64)] * 11)
     return Bars(*(np.concatenate(column) for column in zip(*tables, strict=True)))
 
 
@@ -66,7 +69,8 @@ def from_trades(trades: Trades, period: str) -> Bars:
     return Bars(
         slot[at], price[at], np.maximum.reduceat(price, at), np.minimum.reduceat(price, at), price[ends],
         np.add.reduceat(trades.quantity, at), np.add.reduceat(trades.quote, at),
-        np.add.reduceat(trades.contracts, at), ends - at + 1,
+        np.add.reduceat(trades.contracts, at), ends - at + 1, np.add.reduceat(trades.quantity * trades.buy, at),
+        np.add.reduceat(trades.quote * trades.buy, at),
     )  # fmt: skip
 
 
@@ -78,7 +82,8 @@ def from_hours(hours: Bars, period: str) -> Bars:
     return Bars(
         slot[at], hours.open[at], np.maximum.reduceat(hours.high, at), np.minimum.reduceat(hours.low, at),
         hours.close[ends], _total(hours.quantity, at), _total(hours.quote, at),
-        np.add.reduceat(hours.contracts, at), np.add.reduceat(hours.count, at),
+        np.add.reduceat(hours.contracts, at), np.add.reduceat(hours.count, at), _total(hours.bought, at),
+        _total(hours.bought_quote, at),
     )  # fmt: skip
 
 
@@ -95,7 +100,11 @@ def spelled_out(one: Instrument, period: str, bars: Bars) -> Columns:
         "quote_volume": None if one.face else bars.quote / 10.0**one.quote_decimals,
         "contracts": bars.contracts if one.derivative else None,
         "trade_count": bars.count,
-    }
+        **({} if one.venue != HASHKEY else {
+            "taker_buy_volume": bars.bought / 10.0**one.quantity_decimals,
+            "taker_buy_quote_volume": bars.bought_quote / 10.0**one.quote_decimals,
+        }),
+    }  # fmt: skip
 
 
 def with_flats(one: Instrument, period: str, first: int, last: int, bars: Bars, price_before: int) -> Bars:
@@ -119,13 +128,13 @@ def with_flats(one: Instrument, period: str, first: int, last: int, bars: Bars, 
     index, present, carried, every = index[keep], present[keep], carried[keep], every[keep]
     if not present.any():
         nothing = np.zeros(len(every), dtype=np.int64)
-        return Bars(every, carried, carried, carried, carried, nothing, nothing, nothing, nothing)
+        return Bars(every, carried, carried, carried, carried, *[nothing] * 6)
     prices = (
         np.where(present, column[index], carried) for column in (bars.open, bars.high, bars.low, bars.close)
     )
     totals = (
         np.where(present, column[index], 0)
-        for column in (bars.quantity, bars.quote, bars.contracts, bars.count)
+        for column in bars.columns()[5:]
     )
     return Bars(every, *prices, *totals)
 

@@ -16,6 +16,7 @@ from typing import Any
 from .periods import DAY, SECOND
 
 SPOT, LINEAR, INVERSE, FUTURES = "htx-spot", "htx-linear", "htx-inverse", "htx-futures"
+HASHKEY = "hashkey"
 
 AFTER_DELIVERY = 28 * DAY
 """For how long after its delivery a coin-margined future can still be asked for (htx-api 6: about four weeks)."""
@@ -63,14 +64,14 @@ class Instrument:
     @property
     def derivative(self) -> bool:
         """Whether it is a contract: amounts are counted in contracts, and on both sides."""
-        return self.venue != SPOT
+        return self.kind != "spot"
 
     @property
     def contract_size(self) -> float | None:
         """Coins per contract, or US dollars where it is coin-margined; None on spot."""
         if self.face:
             return float(self.face)
-        return None if self.venue == SPOT else self.lot_units / 10.0**self.quantity_decimals
+        return self.lot_units / 10.0**self.quantity_decimals if self.derivative else None
 
     @property
     def tick_size(self) -> float:
@@ -80,7 +81,7 @@ class Instrument:
     @property
     def lot_size(self) -> float:
         """Smallest quantity step: base units on spot, one contract on derivatives."""
-        return self.lot_units / 10.0**self.quantity_decimals if self.venue == SPOT else 1.0
+        return 1.0 if self.derivative else self.lot_units / 10.0**self.quantity_decimals
 
     @property
     def state(self) -> str:
@@ -175,6 +176,20 @@ def _dated(base: str, level: float, decimals: int, face: int, rate: float, lots:
     return out
 
 
+def _hashkey(
+    symbol: str, listed: str, level: float, price_decimals: int, size: tuple[int, int], rate: float, lots: int,
+    **more: Any,
+) -> Instrument:  # fmt: skip
+    """`size` is the lot (spot) or the contract size as (units, decimals): (1, 3) is 0.001 coins."""
+    units, decimals = size
+    pair, _, perpetual = symbol.partition("-")
+    kind = "swap" if perpetual else "spot"
+    eight, begun = 8 * 3600 * SECOND, instant(listed)
+    eras = ((begun // eight * eight + eight, 8),) if perpetual else ()
+    return Instrument(HASHKEY, symbol, pair.removesuffix("USDT"), "USDT", kind, price_decimals, 1, decimals, units,
+                      price_decimals + decimals, level, rate, lots, begun, funding_eras=eras, **more)
+
+
 # fmt: off
 _FIRST_DELIVERY, _LAST_DELIVERY = instant("2025-10-03T08:00"), instant("2031-01-01")
 _HOLE = (instant("2021-02-19T16:00:01"), instant("2021-02-20T16:00"))
@@ -231,6 +246,15 @@ _TABLE = (
           eras=(("2021-02-04T08:00", 8), ("2026-01-12T00:00", 4))),
     *_dated("BTC", 30_200.0, 2, 100, 2.0, 30, weekly=True),
     *_dated("ETH", 1_820.0, 3, 10, 1.0, 30, weekly=False),
+    _hashkey("BTCUSDT", "2024-04-08T06:00", 30_000.0, 2, (1, 5), 3.0, 2_000),
+    _hashkey("ETHUSDT", "2024-04-08T06:00", 1_800.0, 2, (1, 4), 2.5, 3_000),
+    _hashkey("AVAXUSDT", "2024-09-10T08:00", 25.0, 3, (1, 2), 0.02, 900),
+    _hashkey("ATOMUSDT", "2024-06-20T08:00", 8.0, 3, (1, 2), 1.0, 900, halts=((instant("2026-02-03T09:00"), None),)),
+    _hashkey("BTCUSDT-PERPETUAL", "2024-07-01T06:00", 30_000.0, 1, (1, 3), 4.0, 40),
+    _hashkey("ETHUSDT-PERPETUAL", "2024-07-01T06:00", 1_800.0, 2, (1, 3), 3.0, 300),
+    _hashkey("DOGEUSDT-PERPETUAL", "2024-10-15T06:00", 0.12, 5, (10, 0), 1.5, 60),
+    _hashkey("SOLUSDT-PERPETUAL", "2024-07-15T06:00", 90.0, 2, (1, 2), 1.0, 60,
+             delisted_at=instant("2026-04-03T08:00")),
 )
 # fmt: on
 
@@ -240,7 +264,9 @@ _CROWD = {SPOT: re.compile(r"c(\d{3})usdt"), LINEAR: re.compile(r"C(\d{3})-USDT"
 @cache
 def _of_crowd(venue: str, symbol: str) -> Instrument | None:
     """One of the many alike, made from its name; None if it is nobody's."""
-    found = _CROWD[venue].fullmatch(symbol) if venue in _CROWD else None
+    if venue not in _CROWD:
+        return None
+    found = _CROWD[venue].fullmatch(symbol)
     if found is None:
         return None
     number = int(found[1])
@@ -286,7 +312,7 @@ class Table(dict[str, Instrument]):
 
 
 INSTRUMENTS: dict[str, Table] = {
-    venue: Table(venue, (one for one in _TABLE if one.venue == venue)) for venue in (SPOT, LINEAR, INVERSE, FUTURES)
+    venue: Table(venue, (one for one in _TABLE if one.venue == venue)) for venue in (SPOT, LINEAR, INVERSE, FUTURES, HASHKEY)
 }
 """venue -> symbol -> Instrument, in listing-page order."""
 

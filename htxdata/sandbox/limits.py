@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 Budget = tuple[int, float]
 
-SPOT, SWAP, ARCHIVE = "htx_spot_rest", "htx_swap_rest", "htx_archive"
+SPOT, SWAP, ARCHIVE, HASHKEY = "htx_spot_rest", "htx_swap_rest", "htx_archive", "hashkey_rest"
+_HOSTS = (SPOT, SWAP, ARCHIVE, HASHKEY)
 
 _MARKET_DATA = (
     ("/linear-swap-ex/", "linear"),
@@ -52,9 +53,9 @@ class Door:
         if isinstance(limits, Mapping):
             for host, budget in limits.items():
                 count, seconds = budget if isinstance(budget, tuple) else (budget, 1.0)
-                if host not in (SPOT, SWAP, ARCHIVE) or count < 1 or seconds <= 0:
+                if host not in _HOSTS or count < 1 or seconds <= 0:
                     raise ValueError(
-                        f"limits: {host!r}: {budget!r} is not a budget; hosts are {SPOT}, {SWAP} and {ARCHIVE}, "
+                        f"limits: {host!r}: {budget!r} is not a budget; hosts are {', '.join(_HOSTS)}, "
                         "a budget is requests per second or (requests, seconds)"
                     )
                 self._host[host] = (int(count), float(seconds))
@@ -70,6 +71,8 @@ class Door:
             return host, self._host[host]
         if not self._own or host == ARCHIVE:
             return None  # S3 counts far more than one address can ask
+        if host == HASHKEY:
+            return host, (5, 1.0)  # nobody minded four a second for a minute (hashkey-api 2); no limit is published
         if host == SPOT:
             return host + path, (100, 2.0) if path == "/v1/common/timestamp" else (10, 1.0)
         for start, line in _MARKET_DATA:
@@ -112,6 +115,8 @@ class Door:
         )
 
     def _headers(self, host: str, limit: int, seconds: float, used: int, reset_ms: int) -> dict[str, str]:
+        if host == HASHKEY:
+            return {}  # none were seen (hashkey-api 2)
         if host == SPOT:
             return {
                 "X-HB-RateLimit-Requests-Remain": str(limit - used),

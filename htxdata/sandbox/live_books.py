@@ -15,15 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .instruments import FUTURES, INVERSE, LINEAR, SPOT, Instrument
+from .instruments import FUTURES, HASHKEY, INVERSE, LINEAR, SPOT, Instrument
 from .noise import key_of
 from .trades import fair_ticks
 
 TICK = 50_000
 """Microseconds of a tick."""
 
-DEEPEST = {SPOT: 400, LINEAR: 150, INVERSE: 150, FUTURES: 150}
-"""How many levels a side has (htx-api 7.3, 7.4)."""
+DEEPEST = {SPOT: 400, LINEAR: 150, INVERSE: 150, FUTURES: 150, HASHKEY: 100}
+"""How many levels a side has (htx-api 7.3, 7.4; hashkey-api 5)."""
 
 BID, ASK = 1, 0
 _NEAR = 4  # places from the best one that are renewed quickly

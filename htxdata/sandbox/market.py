@@ -15,7 +15,7 @@ from . import derived, funding, positions
 from .bars import Bars, Columns
 from .instruments import INSTRUMENTS, Instrument
 from .noise import Ints
-from .periods import DAY, HOUR, MADE_OF_MINUTES, open_of, slot_of
+from .periods import DAY, HOUR, MADE_OF_MINUTES, calendar_of, open_of, slot_of
 from .recent import Recent
 from .trades import Trades, Trading, coins_of, session_before
 
@@ -85,6 +85,7 @@ class Market:
     ) -> Columns:
         """As `klines`, but as seen at `now` (us UTC): trades from then on have not happened yet."""
         one = self.instrument(venue, symbol)
+        period = calendar_of(venue, period)
         over = one.sessions()[-1][1]
         start = max(start, open_of(period, slot_of(period, one.listed_at)))
         end = min(end, over if now is None else min(now + 1, over))

@@ -15,19 +15,23 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from . import coin_margined, linear, spot
+from . import coin_margined, hashkey_answers, hashkey_funding, hashkey_quotes, hashkey_reference, linear, spot
 from .answers import Answer, Ask, Exchange, Refusal, page, reply
 from .archive import ArchiveHost
 from .breakage import bend_of, broken_body
 from .faults import Faults, Fired
-from .limits import ARCHIVE, SPOT, SWAP, Door
+from .limits import ARCHIVE, HASHKEY, SPOT, SWAP, Door
 from .spelling import gzipped
 from .websocket import Sockets
 
-HOSTS = {"htx-spot": SPOT, "htx-swap": SWAP, "htx-archive": ARCHIVE}
+HOSTS = {"htx-spot": SPOT, "htx-swap": SWAP, "htx-archive": ARCHIVE, "hashkey": HASHKEY}
 """URL prefix -> key of the host it stands for."""
 
-_ENDPOINTS = {SPOT: spot.ENDPOINTS, SWAP: linear.ENDPOINTS | coin_margined.ENDPOINTS}
+_ENDPOINTS = {
+    SPOT: spot.ENDPOINTS,
+    SWAP: linear.ENDPOINTS | coin_margined.ENDPOINTS,
+    HASHKEY: {**hashkey_reference.ENDPOINTS, **hashkey_quotes.ENDPOINTS, **hashkey_funding.ENDPOINTS},
+}
 _UNANSWERED = 499  # never sent: the socket is closed by then
 _QUICK = ("1min", "5min")  # made on the event loop; longer periods may take a second when asked first
 
@@ -88,6 +92,8 @@ class Rest:
         now = int(self._clock() * 1_000_000)
         query = request.query
         verdict = self._door.knock(host, path, arrived, now // 1000) if host in _ENDPOINTS else None
+        if verdict is not None and verdict.banned and host == HASHKEY:
+            return await self._send(request, hashkey_answers.banned())
         if verdict is not None and verdict.banned:
             return await self._send(request, page("403 Forbidden", 403))
         if verdict is not None and not verdict.admitted:
@@ -99,7 +105,10 @@ class Rest:
         if harmed is not None:
             return await self._send(request, harmed, headers | dict(harmed.headers))
         if endpoint is None:
-            return await self._send(request, page("404 Not Found", 404), headers)
+            absent = hashkey_answers.lost(path) if host == HASHKEY else page("404 Not Found", 404)
+            return await self._send(request, absent, headers)
+        if request.method != "GET" and host == HASHKEY:
+            return await self._send(request, hashkey_answers.wrong_method(request.method), headers)
         if request.method != "GET":
             return await self._send(
                 request,
@@ -117,7 +126,10 @@ class Rest:
         if host == SWAP and (request.content_length or 0) > 0:
             return await self._send(request, page("403 Forbidden", 403), headers)  # a GET with a body (1.1)
         ask = Ask(host, path, query, now, bend_of(fired))
-        if "/history/" in path and query.get("period", "1min") not in _QUICK:
+        slow = ("/history/" in path and query.get("period", "1min") not in _QUICK) or (
+            path.endswith("/klines") and query.get("interval") not in ("1m", "3m", "5m")
+        )
+        if slow:
             made = await asyncio.get_running_loop().run_in_executor(self._workers, self._made, endpoint, ask)
         else:
             made = self._made(endpoint, ask)
@@ -135,6 +147,9 @@ class Rest:
         """The answer a fault gives instead of the endpoint's; None when the endpoint shall answer."""
         for one in fired:
             kind, rule = one.rule.kind, one.rule
+            own = hashkey_answers.harmed(one) if host == HASHKEY else None
+            if own is not None:
+                return own
             if kind == "stall":
                 await asyncio.sleep(1e6 if rule.forever else rule.seconds)
             elif kind == "drop":
@@ -223,6 +238,8 @@ class Rest:
 
 def _refused(host: str, ms: int, flat: bool) -> Answer:
     """Over the limit: HTTP 429, or HTTP 200 with a code in the body (2.1, 2.2)."""
+    if host == HASHKEY:
+        return hashkey_answers.refused()
     if host == SPOT:
         return reply(
             {

@@ -49,6 +49,8 @@ class Sandbox:
     ping_seconds: between the heartbeats of a WebSocket. most_topics: that one connection may have.
     funding_seconds: between the pushes of funding rates. replay_speed: how much faster than it was recorded a session
     is played; 0 sends it all at once.
+    hashkey_bound: which id leads back in HashKey's history of fundings (`hashkey_funding.BOUNDS`); hashkey_page: the
+    most rows that it sends at once.
     crowd: how many instruments alike each venue lists besides those with a story (`instruments.Table`), up to 1000.
     """
 
@@ -77,12 +79,14 @@ class Sandbox:
         funding_seconds: float = 60.0,
         replay_speed: float = 1.0,
         crowd: int = 0,
+        hashkey_bound: str = "end",
+        hashkey_page: int = 1000,
     ) -> None:
         self.market = Market(seed)
         self.faults = Faults.parse(faults) if isinstance(faults, str) else faults or Faults()
         self.replay = Replay.load(replay) if isinstance(replay, (str, Path)) else replay
         self._door = Door(limits, ban_after, ban_seconds)
-        self._exchange = Exchange(self.market, self.replay, v5, v5_from_inclusive, spot_history, crowd)
+        self._exchange = Exchange(self.market, self.replay, v5, v5_from_inclusive, spot_history, crowd, hashkey_bound, hashkey_page)
         options = Options(
             archive_delay_hours, archive_listing, archive_perp_size, archive_repeated_ids, archive_cache_bytes
         )
@@ -115,6 +119,8 @@ class Sandbox:
             "htx_spot_ws": f"{socket_url}/htx-spot",
             "htx_swap_ws": f"{socket_url}/htx-swap",
             "htx_archive": f"{self.url}/htx-archive",
+            "hashkey_rest": f"{self.url}/hashkey",
+            "hashkey_ws": f"{socket_url}/hashkey",
         }
 
     @property

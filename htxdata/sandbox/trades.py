@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .instruments import FUTURES, INVERSE, LINEAR, SPOT, Instrument
+from .instruments import FUTURES, HASHKEY, INVERSE, LINEAR, SPOT, Instrument
 from .noise import Floats, Ints, key_of, path, words
 from .periods import MINUTE
 
@@ -19,7 +19,8 @@ _ORDINALS = 32  # more than the trades of any minute
 _COUNT_BITS, _TAIL = 12, 15
 # The first order's number, so that ids have as many digits as the venue's: 12 on spot (sample spot-history-trade),
 # 19 on contracts (1000219512747480000, htx-api 4.5), which no double holds.
-_ORDERS = {SPOT: 10**11, LINEAR: 10**14, INVERSE: 10**14, FUTURES: 10**14}
+_ORDERS = {SPOT: 10**11, LINEAR: 10**14, INVERSE: 10**14, FUTURES: 10**14, HASHKEY: 17 * 10**13}
+# HashKey's have 19 digits (hashkey-api 7).
 _FILLS = 10_000  # a contract trade's id is its order's number x 10000 + n (htx-api 4.5)
 
 
@@ -135,11 +136,15 @@ class Trading:
         price = np.rint(fair_ticks(self._seed, one, time)).astype(np.int64)
         price += buy  # the spread is one tick
         price[further] += np.where(buy[further], fill[further], -fill[further])
+        if one.venue == HASHKEY:
+            # Resting orders of one size at one price: fills of one instant that nothing but their numbers tells apart.
+            alike = further[(dice[further] >> np.uint64(44) & np.uint64(1)) == 0]
+            price[alike], dice[alike] = price[alike - fill[alike]], dice[alike - fill[alike]]
         np.maximum(price, 1, out=price)
         price *= one.tick_units
         quantity, quote, contracts = _sizes(one, dice, price)
         order = minute * 100 + (ordinal - fill) + _ORDERS[one.venue]
-        identity = (order * _FILLS if one.derivative else order) + fill
+        identity = (order if one.venue == SPOT else order * _FILLS) + fill
         return Trades(time, minute, order, identity, price, quantity, quote, contracts, buy)
 
 
@@ -171,8 +176,9 @@ def _sizes(one: Instrument, dice: Any, price: Ints) -> tuple[Ints, Ints, Ints]:
     halvings = (dice >> np.uint64(37) & np.uint64(7)).astype(np.int64)
     lots = (size * (one.typical_lots * 8) >> (18 + halvings)) + 1
     contracts = np.zeros(len(price), dtype=np.int64)
-    if one.derivative:
+    if one.derivative and one.venue != HASHKEY:
         lots *= 2  # volumes of derivatives count both sides and are always even (htx-api 1.5, 4.5)
+    if one.derivative:
         contracts = lots
     if one.face:
         return coins_of(one, lots, price), lots * one.face, contracts

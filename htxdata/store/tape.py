@@ -245,10 +245,13 @@ OnTorn = Callable[[Path, Torn], None]
 
 
 def reply_record(
-    path: str, params: Sequence[tuple[str, str]], status: int, body: bytes, received_at: int
+    path: str, params: Sequence[tuple[str, str]], status: int, body: bytes, received_at: int, date: str = ""
 ) -> Record:
-    """The record of a reply, for :meth:`Tape.append`; :func:`replies` gives it back."""
+    """The record of a reply, for :meth:`Tape.append`; :func:`replies` gives it back. ``date`` is the header of that
+    name: some venues say nowhere else when they spoke."""
     said = {"path": path, "params": [list(pair) for pair in params], "status": status}
+    if date:
+        said["date"] = date
     return Record(received_at, body, said)
 
 

@@ -12,7 +12,7 @@ from htxdata.protocol.paging import Ask, Page
 from htxdata.protocol.wire import Fault, LimitHeaders, Reply, Request
 from htxdata.timeline import Window
 
-WalkKind = Literal["time", "cursor", "page", "latest", "tail"]
+WalkKind = Literal["time", "cursor", "page", "latest", "tail", "back"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,19 @@ class Parsed:
     columns: Mapping[str, Any]
     page: Page
     unfit: Any = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a parser must know of an instrument and the venue's answers and files do not say.
+
+    ``contract_size`` (base units per contract, at that time) is None on spot and where it is not known.
+    """
+
+    contract_size: float | None = None
+
+
+NO_FACTS = Facts()
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,12 @@ class Endpoint:
     periods: Mapping[str, str] | None = None
     horizon: int | None = None
     span: int | None = None
+    sized: Callable[[Reply, Series, Facts], Parsed] | None = None
+    """``parse`` where sizes are contracts and quantities so many of ``Facts.contract_size``: in its place."""
+
+    def read(self, reply: Reply, series: Series, facts: Facts) -> Parsed:
+        """The rows of a reply; ``BadReply`` for what is not understood (law 9)."""
+        return self.parse(reply, series) if self.sized is None else self.sized(reply, series, facts)
 
     def serves(self, period: str | None) -> bool:
         return self.periods is None or period in self.periods
@@ -77,16 +96,6 @@ class Listed:
     size: int
     etag: str
     modified: int
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a parser of archive files must know and the file does not say.
-
-    ``contract_size`` (base units per contract, at that time) is None on spot and where it is not known.
-    """
-
-    contract_size: float | None = None
 
 
 Blocks = Iterable[bytes]
@@ -223,6 +232,9 @@ class Feed:
     silence: float | None = 60.0
     whole_by: Literal["", "request", "anew"] = ""
     watch: Callable[[bytes], Seen | None] | None = None
+    unnumbered: bool = False
+    """REST knows no numbers of these trades: pushed ones are named as REST's are (``venues.names``), and the venue's
+    numbers only tell which of them are the same."""
     levels: int | None = None
     forms: tuple[Feed, ...] = ()
     instead: Feed | None = None
@@ -297,6 +309,8 @@ class Venue:
     feeds: tuple[Feed, ...] = ()
     deliveries: Deliveries | None = None
     """Where all its contracts are delivered one day."""
+    has: Callable[[str, str], bool] = field(default=lambda dataset, symbol: True)
+    """Whether a dataset exists for a symbol, where a venue has instruments of several kinds."""
 
     def feed(self, name: str) -> Feed | None:
         return next((feed for feed in self.feeds if feed.name == name), None)

@@ -108,6 +108,6 @@ Counted = Literal["base", "coins", "dollars"]
 
 __all__ = [
     "FIRST_MS", "LAST_MS", "LONG_FIGURE", "UNDECODABLE", "Counted", "Key", "Message", "Sheets", "carefully",
-    "contract_size", "figure", "has_long_number", "in_base", "is_talk", "may_have_long_figures", "member", "objects", "opened", "price",
-    "ratio",
+    "contract_size", "figure", "has_long_number", "in_base", "is_talk", "may_have_long_figures", "member", "objects",
+    "opened", "price", "ratio",
 ]  # fmt: skip

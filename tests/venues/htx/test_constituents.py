@@ -17,6 +17,7 @@ from htxdata.protocol.wire import Reply, Request
 from htxdata.schema import dataset
 from htxdata.schema.arrow import conform
 from htxdata.venues import venue
+from htxdata.venues.exchanges import exchange_name
 from htxdata.venues.htx import constituents, futures, inverse, linear
 from htxdata.venues.terms import Parsed
 
@@ -81,15 +82,15 @@ def test_the_recorded_basket(shared: Path) -> None:
 )  # fmt: skip
 def test_one_name_for_each_exchange(said: str, name: str) -> None:
     """Known spellings become one; an unknown name is lower-cased and stripped, and never refused."""
-    assert constituents.exchange_name(said) == name
+    assert exchange_name(said) == name
     assert columns(parsed({**LEG, "exchange": said}))["exchange"] == [name]
 
 
 @given(st.text(max_size=12) | st.sampled_from(["Huobi", "gate.io", "CRYPTO.COM"]))
 def test_a_name_stays_what_it_became(said: str) -> None:
     """Naming twice is naming once."""
-    once = constituents.exchange_name(said)
-    assert constituents.exchange_name(once) == once
+    once = exchange_name(said)
+    assert exchange_name(once) == once
 
 
 DECIMALS = st.decimals(min_value=0, max_value=10**6, allow_nan=False, allow_infinity=False).filter(

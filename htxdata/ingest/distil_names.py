@@ -1,0 +1,54 @@
+"""Names for pushed trades whose numbers REST does not know, and states that are told again and again. Pure.
+
+Both look at one topic on one connection, message after message, and put down in its `Topic` what the next ones are to
+be compared with: where a run ends, in the middle of an instant or of a state, makes no difference.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from htxdata.ingest.distil_memory import NameLine, StateLine, Topic
+from htxdata.ingest.snapshot_states import SAYS
+from htxdata.schema import Dataset
+from htxdata.timeline import MILLISECOND
+from htxdata.venues.names import stem
+
+KEPT = 256
+"""So many instants of a topic are remembered: more than a venue repeats, or sends out of order."""
+
+Columns = dict[str, Any]
+
+
+def named(topic: Topic, columns: Columns) -> Columns:
+    """The trades with names in place of the venue's numbers (`venues.names`); one that was pushed twice has one name."""
+    line = topic.names = topic.names or NameLine()
+    sizes = columns.get("contracts")
+    sizes = columns["quantity"] if sizes is None or None in sizes else sizes
+    names = []
+    for at, when in enumerate(columns["trade_time"]):
+        name = stem(when // MILLISECOND, columns["price"][at], sizes[at], columns["side"][at])
+        heard = line.instants.setdefault(when, {}).setdefault(name, [])
+        number = columns["trade_id"][at]
+        if number not in heard:
+            heard.append(number)
+        names.append(f"{name}-{heard.index(number) + 1}")
+    for when in sorted(line.instants)[:-KEPT]:
+        del line.instants[when]
+    return {**columns, "trade_id": names}
+
+
+def changed(topic: Topic, columns: Columns, declared: Dataset) -> Columns:
+    """Of rows that hold until the next ones those that say something new, and the first of the connection."""
+    line = topic.state = topic.state or StateLine()
+    times, names = columns[declared.time_column], SAYS[declared.name]
+    keep: list[int] = []
+    for _, group in groupby(range(len(times)), key=lambda at: times[at]):
+        rows = list(group)
+        said = sorted([columns[name][at] for name in names] for at in rows)
+        if said != line.said:
+            keep += rows
+            line.said = said
+    return {name: [values[at] for at in keep] for name, values in columns.items()}
+
