@@ -447,7 +447,7 @@ class _Capture:
     def _tape(self, records: Sequence[Record]) -> None:
         """Replies that came when no connection stood any more: a reel of their own."""
         feed = next(stream.topics.feed for stream in self._of_symbol.values())
-        begun(self._hands, feed, {}, records).seal(time.time_ns() // 1000, "asked")
+        begun(self._hands, feed, {}, records, told=self._symbols).seal(time.time_ns() // 1000, "asked")
 
     def _account(self) -> Captured:
         done = self._done

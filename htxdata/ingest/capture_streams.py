@@ -11,7 +11,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -91,15 +91,16 @@ class Hands:
 
 def begun(
     hands: Hands, feed: Feed, symbols: Mapping[str, str], records: Sequence[Record], *, takes_over: str | None = None,
-    bridged: bool = True, shared: Mapping[str, Sequence[str]] | None = None,
+    bridged: bool = True, shared: Mapping[str, Sequence[str]] | None = None, told: Iterable[str] = (),
 ) -> Reel:  # fmt: skip
-    """A new reel that says what it is of (``symbols``: by topic), with ``records`` at its head."""
+    """A new reel that says what it is of (``symbols``: by topic; ``told``: of which others there are replies), with
+    ``records`` at its head."""
     now = time.time_ns() // 1000
     reel = Reel(hands.tape, hands.venue.name, feed.name, now)
     said = {
         "event": "opened", "venue": hands.venue.name, "feed": feed.name, "path": feed.path, "topics": list(symbols),
         "bridge": bridged, "takes_over": takes_over, "version": VERSION,
-        "facts": {s: hands.facts[s] for s in dict.fromkeys(symbols.values()) if s in hands.facts},
+        "facts": {s: hands.facts[s] for s in dict.fromkeys((*symbols.values(), *told)) if s in hands.facts},
     }  # fmt: skip
     if shared:
         said["shared"] = shared

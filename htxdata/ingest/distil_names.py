@@ -22,7 +22,7 @@ Columns = dict[str, Any]
 
 
 def named(topic: Topic, columns: Columns) -> Columns:
-    """The trades with names in place of the venue's numbers (`venues.names`); one that was pushed twice has one name."""
+    """The trades with names in place of the venue's numbers (`venues.names`); what was pushed twice has one name."""
     line = topic.names = topic.names or NameLine()
     sizes = columns.get("contracts")
     sizes = columns["quantity"] if sizes is None or None in sizes else sizes
@@ -42,11 +42,12 @@ def named(topic: Topic, columns: Columns) -> Columns:
 def changed(topic: Topic, columns: Columns, declared: Dataset) -> Columns:
     """Of rows that hold until the next ones those that say something new, and the first of the connection."""
     line = topic.state = topic.state or StateLine()
-    times, names = columns[declared.time_column], SAYS[declared.name]
+    pushes = list(zip(columns["received_at"], columns[declared.time_column], strict=True))
+    names = SAYS[declared.name]
     keep: list[int] = []
-    for _, group in groupby(range(len(times)), key=lambda at: times[at]):
+    for _, group in groupby(range(len(pushes)), key=pushes.__getitem__):
         rows = list(group)
-        said = sorted([columns[name][at] for name in names] for at in rows)
+        said = [list(row) for row in sorted({tuple(columns[name][at] for name in names) for at in rows})]
         if said != line.said:
             keep += rows
             line.said = said

@@ -327,7 +327,7 @@ def having(venue: Venue, dataset: str, symbols: Sequence[str]) -> list[str]:
     out = [symbol for symbol in symbols if venue.has(dataset, symbol)]
     if symbols and not out:
         more = f" and {len(symbols) - 1} more" if len(symbols) > 1 else ""
-        raise UsageError(f"--symbol {symbols[0]!r}{more}: no {dataset} on {venue.name}, where other instruments have it")
+        raise UsageError(f"--symbol {symbols[0]!r}{more}: {venue.name} has {dataset} of other instruments only")
     return out
 
 

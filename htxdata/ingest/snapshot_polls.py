@@ -189,11 +189,9 @@ class _Look:
                 self._shut.add(poll)
             return
         request = reply.request
+        date = reply.headers.get("date", "")
         self.tape.append(
-            reply_record(
-                request.path, request.params, reply.status, reply.body, reply.received_at,
-                reply.headers.get("date", ""),
-            )  # fmt: skip
+            reply_record(request.path, request.params, reply.status, reply.body, reply.received_at, date)
         )
         try:
             for told, rows in self._read(poll, reply, symbol):

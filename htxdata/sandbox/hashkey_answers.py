@@ -20,7 +20,7 @@ def number_error(code: int, words: str, status: int = 400) -> Refusal:
 
 
 def lost(path: str) -> Answer:
-    """A path that is nobody's: HTML under the content type of JSON; a documented one that leads nowhere: JSON [wire]."""
+    """A path that is nobody's: HTML that calls itself JSON; a documented one that leads nowhere: JSON [wire]."""
     if path.startswith("/quote/v2/"):
         return reply({"code": 404, "msg": f"No static resource {path.lstrip('/')}."}, 404)
     body = b"<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1>"

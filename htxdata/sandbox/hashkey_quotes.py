@@ -129,7 +129,8 @@ def day(exchange: Exchange, one: Instrument, now: int) -> dict[str, str]:
     rows = exchange.market.trades(HASHKEY, one.symbol, now - DAY, now)
     count = len(rows["price"])
     prices = rows["price"] if count else np.zeros(1)
-    volume = rows["contracts"].sum() if one.derivative else round(float(rows["quantity"].sum()), one.quantity_decimals)
+    coins = round(float(rows["quantity"].sum()), one.quantity_decimals)
+    volume = rows["contracts"].sum() if one.derivative else coins
     return {
         "c": plain(prices[-1]), "h": plain(prices.max()), "l": plain(prices.min()), "o": plain(prices[0]),
         "v": plain(volume), "qv": plain(round(float(rows["quote_quantity"].sum()), one.quote_decimals)),

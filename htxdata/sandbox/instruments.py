@@ -311,8 +311,9 @@ class Table(dict[str, Instrument]):
         return [*self.values(), *(self[name] for name in names)]
 
 
+_VENUES = (SPOT, LINEAR, INVERSE, FUTURES, HASHKEY)
 INSTRUMENTS: dict[str, Table] = {
-    venue: Table(venue, (one for one in _TABLE if one.venue == venue)) for venue in (SPOT, LINEAR, INVERSE, FUTURES, HASHKEY)
+    venue: Table(venue, (one for one in _TABLE if one.venue == venue)) for venue in _VENUES
 }
 """venue -> symbol -> Instrument, in listing-page order."""
 

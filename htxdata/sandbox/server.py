@@ -86,7 +86,9 @@ class Sandbox:
         self.faults = Faults.parse(faults) if isinstance(faults, str) else faults or Faults()
         self.replay = Replay.load(replay) if isinstance(replay, (str, Path)) else replay
         self._door = Door(limits, ban_after, ban_seconds)
-        self._exchange = Exchange(self.market, self.replay, v5, v5_from_inclusive, spot_history, crowd, hashkey_bound, hashkey_page)
+        self._exchange = Exchange(
+            self.market, self.replay, v5, v5_from_inclusive, spot_history, crowd, hashkey_bound, hashkey_page
+        )
         options = Options(
             archive_delay_hours, archive_listing, archive_perp_size, archive_repeated_ids, archive_cache_bytes
         )

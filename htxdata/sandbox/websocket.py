@@ -19,6 +19,7 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from .faults import Faults
+from .hashkey_sockets import HashkeyDialect, HashkeyLine
 from .live_books import TICK
 from .market import Market
 from .noise import key_of
@@ -86,7 +87,7 @@ class Sockets:
         await response.prepare(request)
         log = Socket(len(self.log), dialect.host, path, time.monotonic())
         self.log.append(log)
-        line = Line(log, transport, dialect)
+        line = (HashkeyLine if isinstance(dialect, HashkeyDialect) else Line)(log, transport, dialect)
         line.next_ping = log.opened + self.manners.ping_seconds
         self._lines[log.number] = line
         if self._loop_task is None:
@@ -173,8 +174,9 @@ class Sockets:
         line.flush()
 
     def tell(self, line: Line, subscription: Subscription, now: int, ack: bytes) -> None:
-        """Ack one subscription, and send the first messages."""
-        line.say(ack)
+        """Ack one subscription, where it is acked, and send the first messages."""
+        if ack:
+            line.say(ack)
         self._told(line, subscription, subscription.feed.first(now))
         line.flush()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from .hashkey_sockets import DIALECTS as HASHKEY_DIALECTS
 from .product_lines import COIN_FUTURES, COIN_SWAPS, USDT
 from .websocket_lines import Heartbeat, Line
 from .websocket_notices import NoticeDialect
@@ -137,5 +138,6 @@ DIALECTS: dict[tuple[str, str], Dialect] = {
     ("htx-swap", "/linear-swap-notification"): NoticeDialect(SWAP_HOST, USDT, 5, _LINEAR_SUBSCRIPTIONS),
     ("htx-swap", "/swap-notification"): NoticeDialect(SWAP_HOST, COIN_SWAPS, 5, _LINEAR_SUBSCRIPTIONS),
     ("htx-swap", "/notification"): NoticeDialect(SWAP_HOST, COIN_FUTURES, 5, _LINEAR_SUBSCRIPTIONS),
+    **HASHKEY_DIALECTS,
 }
 """URL prefix and path -> how it is spoken there."""

@@ -40,6 +40,7 @@ class _Said(msgspec.Struct):
 
 class _Stamp(msgspec.Struct):
     t: Any = None
+    time: Any = None
 
 
 _said = msgspec.json.Decoder(_Said)
@@ -55,7 +56,7 @@ def hear_v1(message: bytes) -> Heard:
     """Pushes with a list of ``data`` and the time at which they were sent; no acks; errors that name nothing.
 
     The first push of trades (``f``) repeats the newest ones: up to 60, so trades are heard from the oldest of them on,
-    but for its instant, which the list may cut through.
+    but for its instant, which the list may cut through. The first push of an index is of a moment ago, and holds since.
     """
     said = _read(message)
     if not isinstance(said, _Said):
@@ -63,7 +64,7 @@ def hear_v1(message: bytes) -> Heard:
     if bytes(said.data) and said.topic and said.symbol:
         name = f"{said.topic}_{said.params.klineType}" if said.topic == "kline" else said.topic
         at = _instant(said.sendTime)
-        if said.f and said.topic == "trade":
+        if said.f and said.topic in ("trade", "index"):
             at = _oldest(bytes(said.data)) or at
         return Push(topic_of(name, said.symbol), at)
     if said.code is not None:
@@ -105,12 +106,12 @@ def _read(message: bytes) -> _Said | Heard:
 
 
 def _oldest(data: bytes) -> int:
-    """A millisecond after the oldest of some trades; 0 where that cannot be told."""
+    """A millisecond after the oldest of some trades, or the time of an index; 0 where that cannot be told."""
     try:
-        times = [_instant(one.t) for one in _stamps.decode(data)]
+        times = [_instant(one.time) or _instant(one.t) + 1000 for one in _stamps.decode(data)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return 0
-    return min(times) + 1000 if times and all(times) else 0
+    return min(times) if times and min(times) > 1000 else 0
 
 
 def _why(said: _Said) -> str:

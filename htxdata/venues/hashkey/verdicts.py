@@ -1,4 +1,4 @@
-"""How HashKey says that something is wrong: a status, and a code that is text here and a number there (hashkey-api 2)."""
+"""How HashKey says that something is wrong: by status, and by codes that are texts or numbers (hashkey-api 2)."""
 
 from __future__ import annotations
 
