@@ -18,6 +18,7 @@ from htxdata.store.partition import Store
 from htxdata.timeline import Window, from_datetime, iso, parse_instant
 
 UNPACED = 10_000.0  # requests per second: pacing is off, and the machine is the limit
+TAKERS = ("taker_buy_volume", "taker_buy_quote_volume")  # HashKey's candles say them
 CANDLE = ("open", "high", "low", "close", "volume", "quote_volume", "contracts", "trade_count")
 BARE = ("open", "high", "low", "close")
 TRADE = ("trade_id", "price", "quantity", "quote_quantity", "contracts", "side")
@@ -95,7 +96,8 @@ def assert_candles(
         assert rows[name] == ([None] * len(rows["open_time"]) if expected is None else expected.tolist()), (
             name
         )
-    assert not any(any(v is not None for v in rows.get(name, ())) for name in ("taker_buy_volume",))
+    for name in TAKERS if rows.get("open_time") else ():
+        assert rows[name] == (truth[name].tolist() if name in truth else [None] * len(rows["open_time"])), name
     return len(rows.get("open_time", ()))
 
 
@@ -112,7 +114,7 @@ def assert_trades(
     keep = [at for at, when in enumerate(rows.get("trade_time", [])) if low <= when < high]
     have = {name: [column[at] for at in keep] for name, column in rows.items()}
     due = {name: None if column is None else column.tolist() for name, column in truth.items()}
-    due["trade_id"] = [str(identity) for identity in due["trade_id"] or []]
+    due["trade_id"] = ids_of(series.venue, due)
     order = sorted(range(len(due["trade_id"])), key=lambda at: (due["trade_time"][at], due["trade_id"][at]))
     _assert_times(lake, series, have.get("trade_time", []), [due["trade_time"][at] for at in order])
     for name in TRADE if order else ():
@@ -128,6 +130,25 @@ def assert_trades(
             expected = [None if mine is None else theirs for mine, theirs in zip(got, expected, strict=True)]
         assert got == expected, (name, [pair for pair in zip(got, expected, strict=True) if pair[0] != pair[1]][:3])
     return len(order)
+
+
+def ids_of(venue: str, trades: dict[str, Any]) -> list[str]:
+    """What the market's trades are called in a lake: by their numbers, or (HashKey, whose REST has none) by time in
+    milliseconds, price, size, side and which of several alike it is."""
+    if venue != "hashkey":
+        return [str(identity) for identity in trades["trade_id"] or []]
+    sizes = trades["quantity"] if trades["contracts"] is None else trades["contracts"]
+    seen: dict[str, int] = {}
+    names = []
+    for when, price, size, side in zip(trades["trade_time"], trades["price"], sizes, trades["side"], strict=True):
+        stem = f"{when // 1000}-{_short(price)}-{_short(size)}-{side}"
+        seen[stem] = seen.get(stem, 0) + 1
+        names.append(f"{stem}-{seen[stem]}")
+    return names
+
+
+def _short(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))
 
 
 def assert_archived_candles(

@@ -31,7 +31,6 @@ from htxdata.venues.terms import Feed, Venue
 READY_S = 30.0
 """A successor that does not speak by then is none; the connection before it goes on, and another is tried later."""
 
-OVERLAP_S = 1.0
 REFUSED_S = 60.0
 """Until the next try where the venue gives none of the topics."""
 
@@ -363,7 +362,7 @@ class Stream:
             self._now = successor  # it may stand yet
             self._greeting = asyncio.create_task(self._greet(successor))
         elif successor.stands:
-            await asyncio.sleep(OVERLAP_S)
+            await asyncio.sleep(self.topics.feed.dialect.overlap)
             await before.end("rotation")
             self._count()
             self._now = successor

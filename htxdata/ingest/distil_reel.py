@@ -198,6 +198,8 @@ class ReelReader:
         """A topic is heard from its ack on, or from its first push, should that come first."""
         at = moment_of(heard)
         if not at:
+            if isinstance(heard, Acked) and heard.topic in waiting:  # when, the next message that has a time says
+                self.known.topics[heard.topic].resumes = True
             return
         for name in [name for name in waiting if self.known.topics[name].resumes]:
             self._start(waiting, name, at, received_at)

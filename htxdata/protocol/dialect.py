@@ -90,6 +90,10 @@ class Dialect:
     """Where the venue wants to be pinged: our ping at so many milliseconds of our clock, every ``beats`` seconds.
     (Otherwise it pings, that often.)"""
 
+    overlap: float = 1.0
+    """Seconds for which a connection and its successor are heard together: so long after its first push, a successor
+    has surely said what time it is, and so has its predecessor."""
+
     acks: bool = True
     """Whether a command that was taken is acknowledged. If not, the first push of a topic says so, and one that stays
     silent counts as taken."""

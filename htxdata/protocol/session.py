@@ -30,6 +30,9 @@ ACK_S = 10.0
 
 TRIES = 3
 
+PING_AGAIN_S = 1.0
+"""At most so often is a venue pinged whose acks say no time."""
+
 SLOWER_FIRST_S, SLOWER_CAP_S = 2.0, 60.0
 SLOWED = 8
 """So often a topic may be put off. "Too many topics" (htx-api 2.3) never passes while the others stay."""
@@ -117,7 +120,7 @@ class Session:
         self._heard_at = self._data_since = 0.0
         self._first_data: float | None = None
         self._last_data = 0.0
-        self._ping_due = 0.0
+        self._ping_due = self._pinged_at = 0.0
         for topic in topics:
             self.add(topic, float("-inf"))
 
@@ -126,7 +129,7 @@ class Session:
     def opened(self, now: float) -> None:
         """The connection stands: from now on something may be due."""
         self._opened_at = self._heard_at = now
-        self._ping_due = now + self.dialect.beats
+        self._ping_due, self._pinged_at = now + self.dialect.beats, now
 
     def pushed(self, now: float) -> None:
         """Data came, and was not looked at."""
@@ -156,6 +159,8 @@ class Session:
                 self._whole_came(self._ids.pop(heard.id)[1])
         elif isinstance(heard, Acked):
             self._was_acked(heard, now)
+            if not heard.at:  # what time it is there, the answer to a ping says
+                self._ping_due = min(self._ping_due, max(now, self._pinged_at + PING_AGAIN_S))
         elif isinstance(heard, Refused):
             return self._was_refused(heard, now, jitter)
         elif isinstance(heard, Closing):
@@ -257,7 +262,7 @@ class Session:
                 topic.renew_asked = None
         actions: list[Action] = []
         if self.dialect.ping is not None and now >= self._ping_due:
-            self._ping_due = now + self.dialect.beats
+            self._ping_due, self._pinged_at = now + self.dialect.beats, now
             actions.append(Send(self.dialect.ping(int(now * 1000))))
         if now >= self._free[_SUB] and (topics := self._due_topics(now)):
             actions.append(self._say(min(topics, key=lambda topic: topic.due), now, jitter))

@@ -24,6 +24,7 @@ from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.protocol.book import Book
 from htxdata.sandbox import Faults, Rule, Sandbox
+from htxdata.sandbox.hashkey_index import truth as basket_of
 from htxdata.store import reel
 from htxdata.store.partition import Store
 from htxdata.store.tape import reply_record
@@ -31,16 +32,16 @@ from htxdata.timeline import SECOND, iso
 from htxdata.transport.reels import Writer
 from htxdata.venues import venue
 from htxdata.venues.terms import Frame, Pushed
-from tests.truth import a_future, assert_trades, settings_for, stored
+from tests.truth import TAKERS, a_future, assert_trades, settings_for, stored
 
 SPEED = 300.0
 """The exchange's clock runs so many times faster than ours: five minutes of trades in a second."""
 
 
-def hurried() -> Any:
+def hurried(speed: float = SPEED) -> Any:
     """A clock that began two hours ago and gains on ours; it does not reach it within a test."""
     began, before = time.monotonic(), time.time() - 7200
-    return lambda: before + (time.monotonic() - began) * SPEED
+    return lambda: before + (time.monotonic() - began) * speed
 
 
 def listen(
@@ -104,8 +105,9 @@ def assert_books(
             assert book.delta(levels["bid"], levels["ask"], sequence) == "applied"
         if rows["kind"][at[0]] == "snapshot" and name in followed:
             continue
-        # On spot the numbers are the exchange's; on contracts each connection counts for itself.
-        known = {"sequence": sequence} if series.venue == "htx-spot" else {"at": book_time}
+        # On HTX spot and on HashKey the numbers are the exchange's; on contracts each connection counts for itself.
+        by_number = series.venue in ("htx-spot", "hashkey")
+        known = {"sequence": sequence} if by_number else {"at": book_time}
         truth = sandbox.book(series.venue, series.symbol, depth=depth, **known)
         where = f"{series} {iso(book_time)} message {sequence} ({moments} before it)"
         for mine, theirs in ((book.bids(), truth.bids), (book.asks(), truth.asks)):
@@ -124,6 +126,7 @@ def assert_books(
         ("htx-linear", ("BTC-USDT", "DOGE-USDT")),
         pytest.param("htx-inverse", ("BTC-USD", "ETH-USD"), marks=pytest.mark.wide),
         pytest.param("htx-futures", (a_future(), a_future(alias="CW")), marks=pytest.mark.wide),
+        pytest.param("hashkey", ("ETHUSDT", "BTCUSDT-PERPETUAL"), marks=pytest.mark.wide),
     ],
 )
 def test_a_quiet_session_has_every_trade(tmp_path: Path, venue: str, symbols: tuple[str, ...]) -> None:
@@ -221,30 +224,39 @@ LOUD = [
 
 
 @pytest.mark.parametrize(
-    ("where", "symbols"),
+    ("venue", "symbols", "topic", "speed", "seconds"),
     [
-        ("htx-linear", ("BTC-USDT", "ETH-USDT")),
-        pytest.param("htx-inverse", ("BTC-USD", "ETH-USD"), marks=pytest.mark.wide),
+        ("htx-linear", ("BTC-USDT", "ETH-USDT"), "*.trade.detail", SPEED, 5.0),
+        pytest.param(
+            "htx-inverse", ("BTC-USD", "ETH-USD"), "*.trade.detail", SPEED, 5.0, marks=pytest.mark.wide
+        ),
+        # REST reaches back a hundred trades: the clock is slower, or more than those would pass between two questions.
+        pytest.param("hashkey", ("ETHUSDT", "BTCUSDT-PERPETUAL"), "trade.*", 90.0, 9.0, marks=pytest.mark.wide),
     ],
 )
-def test_every_trade_comes_through_a_bad_line(tmp_path: Path, where: str, symbols: tuple[str, ...]) -> None:
+def test_every_trade_comes_through_a_bad_line(
+    tmp_path: Path, venue: str, symbols: tuple[str, ...], topic: str, speed: float, seconds: float
+) -> None:
     """Frames missed, doubled, swapped, cut and turned to garbage, connections dropped: REST brings what they cost."""
-    with Sandbox(
-        clock=hurried(), faults=Faults(*(replace(rule, topic="*.trade.detail") for rule in LOUD))
-    ) as sandbox:
-        done = listen(sandbox, tmp_path, where, ["trades"], symbols, 5.0)
+    likelier = SPEED / speed
+    harm = [replace(rule, topic=topic, probability=min(1, rule.probability * likelier)) for rule in LOUD]
+    with Sandbox(clock=hurried(speed), faults=Faults(*harm)) as sandbox:
+        done = listen(sandbox, tmp_path, venue, ["trades"], symbols, seconds)
         kinds = {kind for kind, _, _ in sandbox.faults.fired}
         assert {"missed_frame", "disconnect", "garbage_frame"} <= kinds
         assert done.reconnects >= 1
         assert done.gaps == []
         assert done.quarantined > 0
         for symbol in symbols:
-            series = Series("trades", where, symbol)
+            series = Series("trades", venue, symbol)
             start, end = heard_whole(tmp_path / "lake", series)
-            assert assert_trades(tmp_path / "lake", sandbox, series, start, end) > 200
-    gaps = stored(tmp_path / "lake", Series("capture_gaps", where, symbols[0]))
-    assert set(gaps["feed"]) == {"trades"}  # an attempt that failed at once is no gap of its own
-    assert None not in gaps["healed_at"]
+            assert assert_trades(tmp_path / "lake", sandbox, series, start, end) > speed / 2
+    gaps = stored(tmp_path / "lake", Series("capture_gaps", venue, symbols[0]))
+    if venue == "hashkey":
+        assert gaps == {}  # its first push of trades repeats sixty, from before the connection was lost
+    else:
+        assert set(gaps["feed"]) == {"trades"}  # an attempt that failed at once is no gap of its own
+        assert None not in gaps["healed_at"]
 
 
 def test_a_broken_book_says_so_and_comes_back(tmp_path: Path) -> None:
@@ -488,3 +500,73 @@ def test_a_venue_whose_clock_is_ahead_is_no_wrong_usage(tmp_path: Path) -> None:
         done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT"], 4.0)
     assert [gap.cause for gap in done.gaps] == ["lost"]
     assert not done.complete
+
+
+@pytest.mark.wide
+def test_what_hashkey_pushes_is_the_exchanges(tmp_path: Path) -> None:
+    """Whole books, best prices and baskets of indices at every moment, on both sockets, across a rotation; a basket is
+    stored once a connection and where it changes."""
+    symbol = "BTCUSDT-PERPETUAL"
+    with Sandbox() as sandbox:
+        done = listen(sandbox, tmp_path, "hashkey", ["book", "quotes", "index"], [symbol], 5.0, rotate=2.0)
+        assert (done.complete, done.reconnects, done.refused) == (True, 0, {})
+        lake, book = tmp_path / "lake", Series("book_changes", "hashkey", symbol)
+        assert assert_books(lake, sandbox, book, per_contract=0.001, depth=100) > 20
+        quotes = stored(lake, Series("quotes", "hashkey", symbol))
+        assert len(quotes["sequence"]) > 5
+        for at, sequence in enumerate(quotes["sequence"]):
+            truth = sandbox.book("hashkey", symbol, sequence=sequence, depth=1)
+            for side, (price, contracts) in (("bid", truth.bids[0]), ("ask", truth.asks[0])):
+                assert (quotes[side][at], quotes[f"{side}_size"][at]) == pytest.approx((price, contracts / 1000))
+        index = Series("index_constituents", "hashkey", symbol)
+        rows = stored(lake, index)
+        for when in set(rows["index_time"]):
+            mine = [at for at, time_ in enumerate(rows["index_time"]) if time_ == when]
+            for name, column in basket_of(sandbox.market, symbol, when).items():
+                assert [rows[name][at] for at in mine] == column, name
+        assert 1 <= len(set(rows["index_time"])) <= len(reel.reels(tmp_path / "tape", "hashkey", "index"))
+        assert {span.verdict for span in Store(lake).coverage(index)} == {"present"}
+    assert {command.text for command in sandbox.commands if "index" in command.text} == {
+        '{"symbol":"BTCUSDT","topic":"index","event":"sub","params":{"binary":false}}'
+    }
+
+
+@pytest.mark.wide
+def test_hashkeys_candles_are_the_markets(tmp_path: Path) -> None:
+    """Final candles as they were pushed last, sizes in base units and what takers bought among them."""
+    with Sandbox(clock=hurried()) as sandbox:
+        done = listen(sandbox, tmp_path, "hashkey", ["klines"], ["BTCUSDT", "BTCUSDT-PERPETUAL"], 3.0)
+        assert (done.complete, done.quarantined) == (True, 0)
+        for symbol in ("BTCUSDT", "BTCUSDT-PERPETUAL"):
+            rows = stored(tmp_path / "lake", Series("klines", "hashkey", symbol, "1min"))
+            truth = sandbox.market.klines("hashkey", symbol, "1min", rows["open_time"][0], rows["open_time"][-1] + 1)
+            # A candle without a trade is not pushed.
+            traded = [at for at, count in enumerate(truth["trade_count"].tolist()) if count]
+            assert rows["open_time"] == [truth["open_time"].tolist()[at] for at in traded]
+            assert len(traded) > 5
+            for name in ("open", "high", "low", "close", "volume", "quote_volume", "trade_count", *TAKERS):
+                assert rows[name] == [truth[name].tolist()[at] for at in traded], name
+            sized = None if truth["contracts"] is None else [truth["contracts"].tolist()[at] for at in traded]
+            assert rows["contracts"] == (sized or [None] * len(traded))
+
+
+@pytest.mark.wide
+def test_one_trade_is_one_row_whichever_way_it_came(tmp_path: Path) -> None:
+    """HashKey numbers its trades on the socket and not over REST: what a capture and a backfill both brought is there
+    once, fills of one instant that are alike included, wherever the tape was cut in two."""
+    symbols = ("BTCUSDT", "BTCUSDT-PERPETUAL")
+    with Sandbox(clock=hurried(90.0)) as sandbox:
+        listen(sandbox, tmp_path, "hashkey", ["trades"], symbols, 4.0, distil_every=0.3)
+        since = iso(sandbox.now() - 3600 * SECOND)
+        with Session(settings_for(sandbox, tmp_path), say=lambda text: None) as session:
+            backfill([Request("trades", "hashkey", symbols, (), since, iso(sandbox.now()))], session)
+        for symbol in symbols:
+            series = Series("trades", "hashkey", symbol)
+            rows = stored(tmp_path / "lake", series)
+            assert {"ws", "rest"} <= set(rows["source"])
+            for span in Store(tmp_path / "lake").coverage(series):
+                assert_trades(tmp_path / "lake", sandbox, series, span.start, span.end)
+            assert any(name.endswith("-2") for name in rows["trade_id"])
+    before = {path: path.read_bytes() for path in (tmp_path / "lake").rglob("trades/**/*.parquet")}
+    distil(Store(tmp_path / "lake"), tmp_path / "tape", again=True, say=lambda text: None)
+    assert {path: path.read_bytes() for path in (tmp_path / "lake").rglob("trades/**/*.parquet")} == before

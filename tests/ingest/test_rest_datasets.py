@@ -14,7 +14,17 @@ from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.timeline import DAY, HOUR, MINUTE, iso
-from tests.truth import a_future, assert_covers, assert_fundings, files, fill, settings_for, stored, verdicts
+from tests.truth import (
+    a_future,
+    assert_covers,
+    assert_fundings,
+    files,
+    fill,
+    ids_of,
+    settings_for,
+    stored,
+    verdicts,
+)
 
 LINEAR, INVERSE, FUTURES = ("htx-linear", "BTC-USDT"), ("htx-inverse", "BTC-USD"), ("htx-futures", a_future())
 
@@ -106,10 +116,20 @@ def test_open_interest(tmp_path: Path, line: tuple[str, str], faults: tuple[Rule
         assert report.unobtainable
 
 
-@pytest.mark.parametrize("venue_symbol", [("htx-spot", "btcusdt"), LINEAR, further(INVERSE), further(FUTURES)])
-def test_the_newest_trades(tmp_path: Path, venue_symbol: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("venue", "symbol", "least"),
+    [
+        ("htx-spot", "btcusdt", 500),
+        (*LINEAR, 500),
+        further(*INVERSE, 500),
+        further(*FUTURES, 500),
+        further("hashkey", "BTCUSDT", 90),
+        further("hashkey", "BTCUSDT-PERPETUAL", 90),
+    ],
+)
+def test_the_newest_trades(tmp_path: Path, venue: str, symbol: str, least: int) -> None:
     """The tail that REST serves, trade by trade, without the instants at its ends; what lies before is missing."""
-    series = Series("trades", *venue_symbol)
+    series = Series("trades", venue, symbol)
     start = time.time_ns() // 1000 - 3 * DAY
     with Sandbox(seed=5, limits=False) as sandbox:
         request = Request("trades", series.venue, (series.symbol,), (), iso(start))
@@ -117,8 +137,9 @@ def test_the_newest_trades(tmp_path: Path, venue_symbol: tuple[str, str]) -> Non
         (span,) = [(s, e) for s, e, verdict, _ in verdicts(tmp_path / "lake", series) if verdict == "present"]
         rows = stored(tmp_path / "lake", series)
         truth = sandbox.market.trades(series.venue, series.symbol, rows["trade_time"][0], rows["trade_time"][-1] + 1)
-        assert len(rows["trade_id"]) > 500
-        assert sorted(rows["trade_id"]) == sorted(str(one) for one in truth["trade_id"].tolist())
+        assert len(rows["trade_id"]) > least
+        due = {name: None if column is None else column.tolist() for name, column in truth.items()}
+        assert sorted(rows["trade_id"]) == sorted(ids_of(venue, due))
         assert sorted(zip(rows["trade_time"], rows["price"], rows["quantity"], rows["side"], strict=True)) == sorted(
             zip(*(truth[name].tolist() for name in ("trade_time", "price", "quantity", "side")), strict=True)
         )
@@ -141,3 +162,33 @@ def test_coin_margined_reference_data_keeps_to_its_own_limit(tmp_path: Path) -> 
         assert {r.path for r in sandbox.requests} == {
             "/swap-api/v1/swap_contract_info", "/swap-api/v1/swap_historical_funding_rate"
         }  # fmt: skip
+
+
+@pytest.mark.parametrize("bound", ["end", pytest.param("end inclusive", marks=pytest.mark.wide),
+                                   pytest.param("from", marks=pytest.mark.wide)])  # fmt: skip
+@pytest.mark.parametrize("faults", [(), pytest.param(ROUGH, marks=pytest.mark.wide)], ids=["quiet", "rough"])
+def test_fundings_by_ids_alone(tmp_path: Path, bound: str, faults: tuple[Rule, ...]) -> None:
+    """HashKey's history goes back by ids, a hundred rows at a time, whichever of its two bounds leads back."""
+    start, end = "2025-01-01", "2026-06-01"
+    with Sandbox(seed=5, limits=False, faults=Faults(*faults), hashkey_bound=bound, hashkey_page=100) as sandbox:
+        request = Request("funding_rates", "hashkey", ("*",), (), start, end)
+        report = fill(settings_for(sandbox, tmp_path), request)
+        assert report.complete, report.missing
+        for symbol in ("BTCUSDT-PERPETUAL", "ETHUSDT-PERPETUAL", "DOGEUSDT-PERPETUAL"):
+            assert assert_fundings(tmp_path / "lake", sandbox, symbol, start, end, "hashkey") == 516 * 3
+            assert_covers(tmp_path / "lake", Series("funding_rates", "hashkey", symbol), start, end)
+        before = files(tmp_path / "lake")
+        assert fill(settings_for(sandbox, tmp_path), request).outcomes == []
+        assert files(tmp_path / "lake") == before
+
+
+def test_fundings_that_no_bound_leads_back_to_are_missing(tmp_path: Path) -> None:
+    """An endpoint that heeds neither id serves its newest page and no more: the rest is missing, with the reason."""
+    with Sandbox(seed=5, limits=False, hashkey_bound="none", hashkey_page=100) as sandbox:
+        report = fill(settings_for(sandbox, tmp_path), Request("funding_rates", "hashkey", ("BTCUSDT-PERPETUAL",), (),
+                                                               "2026-01-01"))  # fmt: skip
+        assert not report.complete
+        assert {"no bound brings older rows" in missing.why for _, missing in report.missing} == {True}
+        rows = stored(tmp_path / "lake", Series("funding_rates", "hashkey", "BTCUSDT-PERPETUAL"))
+        assert len(rows["funding_time"]) in (99, 100)
+        assert {missing.window.end for _, missing in report.missing} == {rows["funding_time"][0]}

@@ -63,12 +63,20 @@ REACH = {
 
 
 @pytest.mark.parametrize("period", list(PERIODS))
-@pytest.mark.parametrize(("venue", "symbol"), [("htx-spot", "bmtusdt"), ("htx-linear", "BTC-USDT")])
+@pytest.mark.parametrize(
+    ("venue", "symbol"),
+    [
+        ("htx-spot", "bmtusdt"),
+        ("htx-linear", "BTC-USDT"),
+        pytest.param("hashkey", "BTCUSDT", marks=pytest.mark.wide),
+        pytest.param("hashkey", "DOGEUSDT-PERPETUAL", marks=pytest.mark.wide),
+    ],
+)
 def test_every_period_equals_the_market_over_the_turn_of_a_year(
     tmp_path: Path, sandbox: Sandbox, venue: str, symbol: str, period: str
 ) -> None:
-    """Every candle of every period is there value by value, UTC+8 days, weeks and months included, and nothing else is;
-    the second run asks for no candle and leaves every byte as it was."""
+    """Every candle of every period is there value by value, days, weeks and months of the venue's own included, and
+    nothing else is; the second run asks for no candle and leaves every byte as it was."""
     reach = REACH.get(period, 150 * DAY)
     start, end = around(BORDER, reach, min(reach, 26 * DAY))
     settings = settings_for(sandbox, tmp_path)
@@ -80,7 +88,7 @@ def test_every_period_equals_the_market_over_the_turn_of_a_year(
     report = fill(settings, request)
     assert (report.complete, report.total("requests")) == (True, 0)
     assert files(tmp_path) == before
-    assert [r.path for r in sandbox.requests[asked:] if "history" in r.path] == []
+    assert [r.path for r in sandbox.requests[asked:] if "kline" in r.path or "candles" in r.path] == []
 
 
 def test_fundings_equal_the_market_through_changing_intervals_and_off_the_grid(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from htxdata.market import Series
 from htxdata.venues import VENUES
+from htxdata.venues.terms import Facts
 from tests.venues.contract import Body, Speech, Tongue, VenueContract
 
 
@@ -307,6 +308,43 @@ def _index(code: str) -> Speech:
     return Speech(code, rows, wrap, names, "id", (), _price("index").foreign, asked_as="BTC-USD")
 
 
+_CANDLE = ("t", "o", "h", "l", "c", "v", "et", "qv", "n", "tb", "tq")
+
+
+def _rows(series: Series, rows: list[dict[str, str]]) -> bytes:
+    """HashKey's candles: lists, each element in its place."""
+    lists = ("[" + ",".join(row[name] for name in _CANDLE if name in row) + "]" for row in rows)
+    return f"[{','.join(lists)}]".encode()
+
+
+def _bare(series: Series, rows: list[dict[str, str]]) -> bytes:
+    return f"[{_text(rows)}]".encode()
+
+
+def _exchange_info(series: Series, rows: list[dict[str, str]]) -> bytes:
+    pairs = [row for row in rows if "contractMultiplier" not in row]
+    contracts = [row for row in rows if "contractMultiplier" in row]
+    return f'{{"timezone":"UTC","symbols":[{_text(pairs)}],"contracts":[{_text(contracts)}]}}'.encode()
+
+
+_HASHKEY_CANDLES = [
+    {"t": "1704067200000", "o": '"42283.58"', "h": '"42310"', "l": '"42260.1"', "c": '"42298.6"', "v": '"1015"',
+     "et": "0", "qv": '"42930.7"', "n": "598", "tb": '"513"', "tq": '"21698.2"'},
+    {"t": "1711929600000", "o": '"42298.6"', "h": '"42298.6"', "l": '"42298.6"', "c": '"42298.6"', "v": '"0"',
+     "et": "0", "qv": '"0"', "n": "0", "tb": '"0"', "tq": '"0"'},
+]  # fmt: skip
+_HASHKEY_TRADES = [
+    {"t": "1704067200123", "p": '"42283.5"', "q": '"2"', "ibm": "false"},
+    {"t": "1704067201456", "p": '"42283.4"', "q": '"17"', "ibm": "true"},
+]
+_HASHKEY_FUNDINGS = [
+    {"id": '"10862"', "symbol": '"BTCUSDT-PERPETUAL"', "settleTime": '"1704096000000"',
+     "settleRate": '"-0.000216619259935574"'},
+    {"id": '"10852"', "symbol": '"BTCUSDT-PERPETUAL"', "settleTime": '"1704067200000"', "settleRate": '"0.0001"'},
+]  # fmt: skip
+_FILTERS = '[{"tickSize":"0.1","filterType":"PRICE_FILTER"},{"stepSize":"%s","filterType":"LOT_SIZE"}]'
+
+
 def _coin_margined(code: str, delivery: str) -> dict[str, str]:
     return {
         "symbol": '"BTC"',
@@ -498,12 +536,72 @@ TONGUES = {
         status=("contract_status", "10"),
         typed=("btc210813", "BTC210813"),
     ),
+    "hashkey": Tongue(
+        {
+            "/quote/v1/klines": Speech(
+                "BTCUSDT-PERPETUAL",
+                _HASHKEY_CANDLES,
+                _rows,
+                ("t", "o", "h", "l", "c", "v", "qv", "n", "tb", "tq"),
+                "t",
+                ("v", "qv", "n", "tb", "tq"),
+                early=1_000,
+                foreign=(lambda body: body.replace(b"1704067200000", b"1704067201000"),),  # of no period of ours
+            ),
+            "/quote/v1/trades": Speech(
+                "BTCUSDT-PERPETUAL",
+                _HASHKEY_TRADES,
+                _bare,
+                ("t", "p", "q"),
+                "t",
+                ("p", "q"),
+                foreign=(lambda body: body.replace(b'"ibm"', b'"m"'),),
+            ),
+            "/api/v1/futures/historyFundingRate": Speech(
+                "BTCUSDT-PERPETUAL",
+                _HASHKEY_FUNDINGS,
+                _bare,
+                ("id", "settleTime", "settleRate"),
+                "settleTime",
+                foreign=(lambda body: body.replace(b'"BTCUSDT-PERPETUAL"', b'"ETHUSDT-PERPETUAL"', 1),),
+            ),
+        },
+        Speech(
+            "",
+            [
+                {
+                    "symbol": '"BTCUSDT-PERPETUAL"',
+                    "status": '"TRADING"',
+                    "underlying": '"BTC"',
+                    "quoteAsset": '"USDT"',
+                    "marginToken": '"USDT"',
+                    "inverse": "false",
+                    "contractMultiplier": '"0.001"',
+                    "filters": _FILTERS % "0.001",
+                },
+                {
+                    "symbol": '"BTCUSDT"',
+                    "status": '"HALT"',
+                    "baseAsset": '"BTC"',
+                    "quoteAsset": '"USDT"',
+                    "filters": _FILTERS % "0.00001",
+                },
+            ],
+            _exchange_info,
+            ("contractMultiplier",),
+            "",
+        ),
+        status=("status", '"RESTING"'),
+        typed=("btcusdt-Perpetual", "BTCUSDT-PERPETUAL"),
+        facts=Facts(0.001),
+    ),
 }
 
 
 def test_every_venue_is_here() -> None:
     """A venue that is registered has a tongue, and so a class below."""
-    assert [venue.name for venue in VENUES] == list(TONGUES) == ["htx-spot", "htx-linear", "htx-inverse", "htx-futures"]
+    assert [venue.name for venue in VENUES] == list(TONGUES)
+    assert list(TONGUES) == ["htx-spot", "htx-linear", "htx-inverse", "htx-futures", "hashkey"]
 
 
 class TestSpot(VenueContract):
@@ -532,3 +630,10 @@ class TestFutures(VenueContract):
 
     venue_name = "htx-futures"
     tongue = TONGUES["htx-futures"]
+
+
+class TestHashKey(VenueContract):
+    """HashKey Global: spot and perpetuals."""
+
+    venue_name = "hashkey"
+    tongue = TONGUES["hashkey"]

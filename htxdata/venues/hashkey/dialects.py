@@ -17,6 +17,9 @@ _BEATS, _DEAF = 10.0, 25.0
 """V2 closes after 31 s without a frame of ours, V1 after 60 s without traffic [wire]; a ping every 10 s is [doc], and
 a silence of 25 s the end (hashkey-api 5)."""
 
+_OVERLAP = 2.5
+"""An index is pushed every 900 ms with the time of its whole second."""
+
 
 class _Params(msgspec.Struct):
     symbol: str = ""
@@ -164,6 +167,7 @@ V1 = Dialect(
     deaf=_DEAF,
     docs="hashkey-api 5 [wire]; how many topics a connection bears, and commands a second, is [unknown]",
     ping=_ping,
+    overlap=_OVERLAP,
     acks=False,
 )
 V2 = Dialect(
@@ -179,4 +183,5 @@ V2 = Dialect(
     deaf=_DEAF,
     docs="hashkey-api 5 [wire]; limits as V1",
     ping=_ping,
+    overlap=_OVERLAP,
 )

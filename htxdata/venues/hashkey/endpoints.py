@@ -18,9 +18,6 @@ _SETTLED, _COMING = "/api/v1/futures/historyFundingRate", "/api/v1/futures/fundi
 _ANY_TIME = "1577836800000"
 """``timestamp`` is required and its value of no account: any integer is accepted [code] (hashkey-api 4.5)."""
 
-_BOUNDS = {1: "endId", 2: "fromId"}
-"""Which of the two leads back is [unknown]: the sister exchange words them "start id" and "end id"."""
-
 
 def _klines(series: Series, ask: Ask) -> Request:
     # The start looks exclusive (one capture, [wire]): a millisecond less is right either way, as no candle opens there.
@@ -47,7 +44,9 @@ def _trades(series: Series, ask: Ask) -> Request:
 
 
 def _settled(series: Series, ask: Ask) -> Request:
-    bound = () if ask.cursor is None else ((_BOUNDS[ask.number], ask.cursor),)
+    # Which of the two leads back is [unknown]; the sister exchange words them "start id" and "end id".
+    name = "endId" if ask.number == 1 else "fromId"
+    bound = () if ask.cursor is None else ((name, ask.cursor),)
     return Request(_SETTLED, (("symbol", series.symbol), ("limit", str(ask.rows)), *bound))
 
 

@@ -27,6 +27,8 @@ def history(reply: Reply, series: Series) -> Parsed:
         rates.append(rate)
         unfit.append(int(not fits))
         ids.append(figures.integer(row, "id", at))
+        if ids[-1] <= 0:
+            raise BadReply(f"row {at}: 'id' is {ids[-1]}: not the number of a settlement")
     columns: dict[str, Any] = {"funding_time": times, "funding_rate": rates}
     page = Page(len(times), min(times), max(times), str(min(ids))) if times else Page(0)
     return Parsed(columns, page, unfit if any(unfit) else None)
