@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from htxdata.protocol.dialect import Acked, Closing, Dialect, Heard, Ping, Push, Refused, Strange
+from htxdata.protocol.dialect import Acked, Closing, Dialect, Heard, Ping, Pong, Push, Refused, Strange
 from htxdata.protocol.session import (
     ACK_S,
     BACK_CAP_S,
@@ -414,3 +414,73 @@ def test_a_useful_connection_forgets_the_failures() -> None:
     for at in (3.0, 4.0, 70.0):
         session.pushed(at)
     assert session.data_seconds == 67.0
+
+
+# ------------------------------------------------------------------------- venues that are pinged, and say little
+
+PINGED = dataclasses.replace(
+    DIALECT, ping=lambda ms: json.dumps({"ping": ms}), beats=10.0, deaf=25.0, subscriptions_per_second=100.0
+)
+
+
+def test_a_venue_that_wants_pings_gets_them() -> None:
+    """Every so often, by our clock in milliseconds, and nothing else is due meanwhile; its pong is no sign of data."""
+    session = Session(PINGED, ["a"], silence=60.0)
+    session.opened(100.0)
+    (sub,) = session.due(100.0)
+    session.hear(Acked("1", "a", 5), 100.1)
+    assert "sub" in str(sub)
+    assert session.next_due(100.1) == 110.0
+    assert session.due(110.0) == [Send('{"ping": 110000}')]
+    for now in (120.0, 130.0, 140.0, 150.0):
+        session.hear(Pong(1), now - 9.9)
+        assert session.due(now) == [Send(json.dumps({"ping": int(now * 1000)}))]
+    session.hear(Pong(1), 159.0)
+    (end,) = session.due(160.1)
+    assert isinstance(end, Close)
+    assert end.why == "stale"
+
+
+def test_acks_without_a_time_are_followed_by_a_ping() -> None:
+    """The answer says what time it is there; at most one a second."""
+    session = Session(PINGED, ["a", "b"], silence=None)
+    session.opened(0.0)
+    session.due(0.0)
+    session.due(0.02)
+    session.hear(Acked("1", "", 0), 0.1)
+    session.hear(Acked("2", "", 0), 0.2)
+    assert session.next_due(0.2) == 1.0
+    assert session.due(1.0) == [Send('{"ping": 1000}')]
+    assert session.next_due(1.0) == 11.0
+
+
+def test_without_acks_the_first_push_is_one_and_silence_counts() -> None:
+    """A topic that was asked for is subscribed by its first push, or by a while of silence; it is never asked again."""
+    session = Session(dataclasses.replace(PINGED, acks=False), ["a", "b"], silence=None)
+    session.opened(0.0)
+    assert [action for at in (0.0, 0.02) for action in session.due(at)] == [
+        Send('["sub", "a", "1"]'), Send('["sub", "b", "2"]')
+    ]  # fmt: skip
+    session.hear(Push("b", 77), 0.5)
+    assert session.acked == {"b": 77}
+    assert session.waiting
+    assert [action for action in session.due(0.02 + ACK_S) if "sub" in str(action)] == []
+    assert session.acked == {"b": 77, "a": 0}
+    assert not session.waiting
+    session.drop("b", 11.0)
+    assert '["unsub", "b", "3"]' in str(session.due(11.0))
+    session.hear(Push("b", 99), 11.1)  # on its way when it was left
+    assert "b" not in session.acked
+
+
+def test_a_refusal_that_names_nothing_is_that_of_the_only_topic_in_question() -> None:
+    """With two of them nobody can tell; the sentence is kept."""
+    session = Session(dataclasses.replace(PINGED, acks=False), ["a", "b"], silence=None)
+    session.opened(0.0)
+    session.due(0.0)
+    session.due(0.02)
+    session.hear(Refused("", "", "no such symbol"), 0.1)
+    assert (session.refused, session.complaint) == ({}, "no such symbol")
+    session.hear(Push("b", 7), 0.2)
+    session.hear(Refused("", "", "no such symbol"), 0.3)
+    assert session.refused == {"a": "no such symbol"}
