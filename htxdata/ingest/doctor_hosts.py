@@ -37,6 +37,7 @@ SLOW_S, WRONG_S = 1.0, 30.0
 _TIMES: Mapping[str, tuple[str, str]] = {
     "htx_spot_rest": ("/v1/common/timestamp", "data"),  # htx-api 1.6: {"status":"ok","data":<ms>}
     "htx_swap_rest": ("/api/v1/timestamp", "ts"),  # htx-api 1.6: {"status":"ok","ts":<ms>}
+    "hashkey_rest": ("/api/v1/time", "serverTime"),  # hashkey-api 4: {"serverTime":<ms>}
 }
 """Where a host says its time, and in which field, milliseconds UTC."""
 

@@ -84,7 +84,8 @@ _ALL = (
         "the venue's number of the trade",
         "",
         "HTX spot: the `trade-id`, not the 27-digit `id`; where an archive file repeats a number, the trade is named "
-        "by its time, price, quantity, side and occurrence",
+        "by its time, price, quantity, side and occurrence. HashKey: always so named (its REST has no numbers), by the "
+        "size as the venue says it, which on perpetuals is contracts",
     ),
     Column("price", "f", "price of the trade, level or order", "quote currency"),
     Column(
@@ -164,7 +165,8 @@ _ALL = (
         "ts",
         "when the venue said so, by its own clock",
         "UTC",
-        "the rate of a funding moves until it is settled: many rows have one `funding_time`",
+        "the rate of a funding moves until it is settled: many rows have one `funding_time`. HashKey says it in the "
+        "head of its answer alone, in whole seconds",
     ),
     Column("index_time", "ts", "when the index had this value, as the venue says", "UTC"),
     Column("index_price", "f", "value of the index", "quote currency"),

@@ -230,7 +230,8 @@ def sync_folder(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TapedReply:
-    """The reply to a request as it was heard. ``received_at`` is microseconds UTC, ``body`` is decompressed."""
+    """The reply to a request as it was heard. ``received_at`` is microseconds UTC, ``body`` is decompressed, ``date`` the
+    header of that name where it was kept."""
 
     venue: str
     feed: str
@@ -239,6 +240,7 @@ class TapedReply:
     status: int
     body: bytes
     received_at: int
+    date: str = ""
 
 
 OnTorn = Callable[[Path, Torn], None]
@@ -275,8 +277,9 @@ def replies(
                 said = found.said
                 params = tuple((str(name), str(value)) for name, value in said["params"])
                 yield TapedReply(
-                    of_venue, of_feed, said["path"], params, said["status"], found.body, found.received_at
-                )
+                    of_venue, of_feed, said["path"], params, said["status"], found.body, found.received_at,
+                    said.get("date", ""),
+                )  # fmt: skip
 
 
 def files(

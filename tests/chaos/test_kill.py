@@ -6,7 +6,8 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,40 @@ LINEAR = ("backfill", "klines", "--venue", "htx-linear", "--symbol", "BTC-USDT",
           "1min", "--period", "1day", *RANGE)  # fmt: skip
 FUNDING = ("backfill", "funding_rates", "--venue", "htx-linear", "--symbol", "BTC-USDT", "--symbol", "DOGE-USDT",
            "--start", "2020-09-01", "--end", END)  # fmt: skip
-COMMANDS = (SPOT, LINEAR, FUNDING)
 COIN = ("backfill", "klines", "--venue", "htx-inverse", "--symbol", "BTC-USD", "--symbol", "DOGE-USD", "--period",
         "1min", "--period", "1day", *RANGE)  # fmt: skip
 COIN_FUNDING = ("backfill", "funding_rates", "--venue", "htx-inverse", "--symbol", "BTC-USD", "--symbol", "DOGE-USD",
                 "--start", "2020-03-01", "--end", END)  # fmt: skip
+HASHKEY = ("backfill", "klines", "--venue", "hashkey", "--symbol", "BTCUSDT", "--symbol", "DOGEUSDT-PERPETUAL",
+           "--period", "1min", "--period", "1day", *RANGE)  # fmt: skip
+HASHKEY_FUNDING = ("backfill", "funding_rates", "--venue", "hashkey", "--symbol", "*", "--start", "2024-07-01",
+                   "--end", END)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Market:
+    """What is filled, and what the lake must hold then. ``fundings`` are a venue, its symbols, and since when."""
+
+    commands: tuple[tuple[str, ...], ...]
+    candles: tuple[tuple[str, str], ...]
+    fundings: tuple[str, tuple[str, ...], str]
+    hosts: tuple[str, ...]
+    budgets: int
+
+
+HTX = Market(
+    (SPOT, LINEAR, FUNDING), (("htx-spot", "bmtusdt"), ("htx-linear", "BTC-USDT"), ("htx-linear", "DOGE-USDT")),
+    ("htx-linear", ("BTC-USDT", "DOGE-USDT"), "2020-09-01"), ("htx-spot", "htx-swap"),
+    3,  # reference data has its own
+)  # fmt: skip
+OTHER = Market(
+    (HASHKEY, HASHKEY_FUNDING), (("hashkey", "BTCUSDT"), ("hashkey", "DOGEUSDT-PERPETUAL")),
+    ("hashkey", ("BTCUSDT-PERPETUAL", "ETHUSDT-PERPETUAL"), "2024-07-01"), ("hashkey",), 1,
+)  # fmt: skip
+COINS = Market(  # its fundings come page by page, newest first
+    (COIN, COIN_FUNDING), (("htx-inverse", "BTC-USD"), ("htx-inverse", "DOGE-USD")),
+    ("htx-inverse", ("BTC-USD", "DOGE-USD"), "2020-03-01"), ("htx-swap",), 2,
+)  # fmt: skip
 
 # Everything that `storm` does, with pauses that a test can wait for.
 SQUALL = (
@@ -60,11 +90,11 @@ SQUALL = (
 
 
 def kill_again_and_again(
-    sandbox: Sandbox, config: Path, kills: int, seed: int, commands: Sequence[Sequence[str]] = COMMANDS
+    sandbox: Sandbox, config: Path, kills: int, seed: int, market: Market = HTX
 ) -> dict[int, int]:
     """Kill ``kills`` lives at moments that are counted in requests, which makes them moments of work; what each command
     ended with, where it was quicker."""
-    dice = random.Random(seed)
+    dice, commands = random.Random(seed), market.commands
     ended: dict[int, int] = {}
     done = 0
     while done < kills:
@@ -88,37 +118,36 @@ def kill_again_and_again(
     return ended
 
 
-def assert_whole(sandbox: Sandbox, folder: Path) -> None:
+def assert_whole(sandbox: Sandbox, folder: Path, market: Market = HTX) -> None:
     """The lake is the market's, all of it is known, nothing lies about, and the budget is as good as new."""
     lake = folder / "lake"
-    for venue, symbol in (("htx-spot", "bmtusdt"), ("htx-linear", "BTC-USDT"), ("htx-linear", "DOGE-USDT")):
+    for venue, symbol in market.candles:
         for period in ("1min", "1day"):
             series = Series("klines", venue, symbol, period)
             assert_candles(lake, sandbox, series, START, END)
             if period == "1min":
                 assert_covers(lake, series, START, END)
-    for symbol in ("BTC-USDT", "DOGE-USDT"):
-        assert assert_fundings(lake, sandbox, symbol, "2020-09-01", END) > 1000
-        assert_covers(lake, Series("funding_rates", "htx-linear", symbol), "2020-09-01", END)
+    venue, symbols, since = market.fundings
+    for symbol in symbols:
+        assert assert_fundings(lake, sandbox, symbol, since, END, venue) > 1000
+        assert_covers(lake, Series("funding_rates", venue, symbol), since, END)
     assert strays(folder) == []
     assert [
         path.name for path in lake.iterdir() if path.name not in ("klines", "funding_rates", ".htxdata")
     ] == []
-    for host in ("htx-spot", "htx-swap"):
+    for host in market.hosts:
         budget = Budget(f"127.0.0.1:{sandbox.port}/{host}", 10_000.0)
         began = time.monotonic()
         budget.acquire()
         assert time.monotonic() - began < 70  # a pause that is left of the last ban, at most
         assert budget.state().given > 50
         budget.close()
-    assert len(list(Path(os.environ["HTXDATA_BUDGET_DIR"]).iterdir())) == 3  # reference data has its own
+    assert len(list(Path(os.environ["HTXDATA_BUDGET_DIR"]).iterdir())) == market.budgets
 
 
-def finish(
-    config: Path, tries: int = 12, within: float = 60.0, commands: Sequence[Sequence[str]] = COMMANDS
-) -> None:
+def finish(config: Path, tries: int = 12, within: float = 60.0, market: Market = HTX) -> None:
     """Until every command says that it is complete, as an operator's timer would."""
-    for words in commands:
+    for words in market.commands:
         for _ in range(tries):
             with Life(config, *words) as life:
                 code = life.end(within)
@@ -133,36 +162,27 @@ def finish(
 
 @pytest.mark.timeout(240)
 @pytest.mark.wide
-@pytest.mark.parametrize("kills", [6, pytest.param(30, marks=pytest.mark.slow)])
-def test_kills_on_a_bad_day_end_with_the_whole_market(tmp_path: Path, kills: int) -> None:
+@pytest.mark.parametrize(
+    ("kills", "market"),
+    [
+        (6, HTX),
+        pytest.param(30, HTX, marks=pytest.mark.slow),
+        (4, OTHER),
+        pytest.param(30, OTHER, marks=pytest.mark.slow),
+        pytest.param(4, COINS, marks=pytest.mark.slow),
+    ],
+    ids=["htx", "htx longer", "hashkey", "hashkey longer", "coin-margined"],
+)
+def test_kills_on_a_bad_day_end_with_the_whole_market(tmp_path: Path, kills: int, market: Market) -> None:
     """Killed with kill -9 at random moments while the exchange misbehaves: the lake equals the market."""
     with Sandbox(seed=3, limits=False, faults=Faults(*SQUALL, seed=3)) as sandbox:
         config = configuration(sandbox, tmp_path)
-        kill_again_and_again(sandbox, config, kills, seed=1)
-        finish(config)
-        assert_whole(sandbox, tmp_path)
+        kill_again_and_again(sandbox, config, kills, seed=1, market=market)
+        finish(config, market=market)
+        assert_whole(sandbox, tmp_path, market)
         kinds = {kind for kind, _, _ in sandbox.faults.fired}
         seldom = {"throttle", "busy", "stall"}
         assert kinds >= {rule.kind for rule in SQUALL} - seldom
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_kills_while_coin_margined_swaps_are_fetched(tmp_path: Path) -> None:
-    """The same for another line of contracts, whose fundings come page by page, newest first."""
-    commands = (COIN, COIN_FUNDING)
-    with Sandbox(seed=3, limits=False, faults=Faults(*SQUALL, seed=3)) as sandbox:
-        config = configuration(sandbox, tmp_path)
-        kill_again_and_again(sandbox, config, 4, seed=1, commands=commands)
-        finish(config, commands=commands)
-        for symbol in ("BTC-USD", "DOGE-USD"):
-            for period in ("1min", "1day"):
-                assert_candles(tmp_path / "lake", sandbox, Series("klines", "htx-inverse", symbol, period), START, END)
-            assert_covers(tmp_path / "lake", Series("klines", "htx-inverse", symbol, "1min"), START, END)
-            found = assert_fundings(tmp_path / "lake", sandbox, symbol, "2020-03-01", END, "htx-inverse")
-            assert found > 4500
-            assert_covers(tmp_path / "lake", Series("funding_rates", "htx-inverse", symbol), "2020-03-01", END)
-        assert strays(tmp_path) == []
 
 
 @pytest.mark.slow

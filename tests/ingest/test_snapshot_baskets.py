@@ -526,7 +526,7 @@ def test_fundings_where_v5_is_gone_or_talks_nonsense(clock: Clock, tmp_path: Pat
 def test_where_they_can_be_looked_at() -> None:
     """Baskets on all contracts, coming fundings on perpetual ones; a venue that has none says where there are some."""
     assert [v.name for v in venues_of(BASKETS)] == ["htx-linear", "htx-inverse", "htx-futures"]
-    assert [v.name for v in venues_of(FUNDINGS)] == ["htx-linear", "htx-inverse"]
+    assert [v.name for v in venues_of(FUNDINGS)] == ["htx-linear", "htx-inverse", "hashkey"]
     with pytest.raises(UsageError, match="htx-linear, htx-inverse, htx-futures"):
         venues_of(BASKETS, ["htx-spot"])
 

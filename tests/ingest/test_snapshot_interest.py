@@ -23,7 +23,7 @@ from htxdata.store import tape
 from htxdata.store.coverage import with_missing
 from htxdata.store.partition import Store
 from htxdata.timeline import HOUR, MINUTE, SECOND, iso, parse_instant
-from htxdata.venues import venue
+from htxdata.venues import VENUES, venue
 from htxdata.venues.terms import Poll, Venue
 from tests.truth import assert_covers, files, fill, settings_for, stored
 
@@ -519,7 +519,7 @@ def test_what_is_open_of_coin_margined_contracts(clock: Clock, tmp_path: Path, n
 def test_what_can_be_looked_at_and_where() -> None:
     """Instruments everywhere, the others where a venue says how to ask; anything else is a usage error."""
     assert looked_at() == ["instruments", "open_interest", "index_constituents", "indicative_funding_rates"]
-    assert [v.name for v in venues_of("instruments")] == ["htx-spot", "htx-linear", "htx-inverse", "htx-futures"]
+    assert [v.name for v in venues_of("instruments")] == [venue.name for venue in VENUES]
     assert [v.name for v in venues_of("open_interest")] == ["htx-linear", "htx-inverse", "htx-futures"]
     assert [v.name for v in venues_of("instruments", ["htx-linear", "htx-linear"])] == ["htx-linear"]
     with pytest.raises(UsageError, match="'trades': choose from instruments, open_interest"):

@@ -1,4 +1,4 @@
-"""HashKey's half: ccxt's own `hashkey` class with only its URLs changed reads the truth; what is said looks recorded."""
+"""HashKey's half: ccxt's own `hashkey` class with only its URLs changed reads the truth; it talks as recorded."""
 
 from __future__ import annotations
 

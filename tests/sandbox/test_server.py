@@ -63,6 +63,8 @@ def test_hosts_are_those_of_the_configuration() -> None:
             "htx_spot_ws",
             "htx_swap_ws",
             "htx_archive",
+            "hashkey_rest",
+            "hashkey_ws",
         }
 
 

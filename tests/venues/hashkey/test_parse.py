@@ -193,7 +193,8 @@ def test_the_recorded_formula(shared: Path) -> None:
     "formula",
     [
         None, "", "()", "(1[A]*1", "1[A]*1", "(1[A])/1", "(1[A]*0.5)", "(1[A]*0.5+2[A]*0.5)", "(0[A]*1)",
-        "(1[OKX]*0.5+2[OKEX]*0.5)", "(1[A]*0.5-1[B]*0.5)", "(1[A]*0.5+2[B]*0.5)x", "(1e5[A]*1)", "(-1[A]*1)", "(1[A]*0.5+(2[B]*0.5))",
+        "(1[OKX]*0.5+2[OKEX]*0.5)", "(1[A]*0.5-1[B]*0.5)",
+        "(1[A]*0.5+2[B]*0.5)x", "(1e5[A]*1)", "(-1[A]*1)", "(1[A]*0.5+(2[B]*0.5))",
     ],
 )  # fmt: skip
 def test_a_formula_of_another_form_is_refused(formula: Any) -> None:
