@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,7 +58,7 @@ def _rising(held: Held, name: str) -> bool:
 
 
 def ids_as_numbers(column: pa.ChunkedArray) -> Any:
-    """The ids as int64; -1 for those that are names (``venues/htx/archive_ids.py`` gives such)."""
+    """The ids as int64; -1 for those that are names (``venues/names.py``, ``venues/htx/archive_ids.py``)."""
     try:
         numbers = pc.cast(column, pa.int64())
     except pa.ArrowInvalid:
@@ -68,14 +69,13 @@ def ids_as_numbers(column: pa.ChunkedArray) -> Any:
 
 def _codes(column: pa.ChunkedArray) -> Any:
     """A number for every id, the same wherever the id comes again: itself, or of a name 63 bits and the sign."""
-    import pandas as pd
-
     codes = ids_as_numbers(column)
     names = codes < 0
     if names.any():
-        texts = column.filter(pa.array(names)).to_numpy(zero_copy_only=False).astype(object)
+        texts = column.filter(pa.array(names)).to_pylist()
+        sums = b"".join([hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts])
         codes = codes.copy()
-        codes[names] = (pd.util.hash_array(texts, categorize=False) | np.uint64(1 << 63)).view(np.int64)
+        codes[names] = (np.frombuffer(sums, np.uint64) | np.uint64(1 << 63)).view(np.int64)
     return codes
 
 

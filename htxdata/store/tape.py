@@ -230,8 +230,8 @@ def sync_folder(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TapedReply:
-    """The reply to a request as it was heard. ``received_at`` is microseconds UTC, ``body`` is decompressed, ``date`` the
-    header of that name where it was kept."""
+    """The reply to a request as it was heard. ``received_at`` is microseconds UTC, ``body`` is decompressed,
+    ``date`` the header of that name where it was kept."""
 
     venue: str
     feed: str

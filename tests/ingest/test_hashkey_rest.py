@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from htxdata.errors import Unreachable, UsageError
+from htxdata.ingest.audit import audit
 from htxdata.ingest.capture import Wanted, topics_of
 from htxdata.ingest.run import Request
 from htxdata.ingest.session import Session, resolve
@@ -18,8 +20,9 @@ from htxdata.protocol.wire import Reply
 from htxdata.protocol.wire import Request as Ask
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.sandbox.hashkey_funding import coming
+from htxdata.store.partition import Store
 from htxdata.store.tape import replies
-from htxdata.timeline import SECOND
+from htxdata.timeline import HOUR, SECOND, iso
 from htxdata.transport.budget import Budget
 from htxdata.venues import venue
 from htxdata.venues.hashkey import funding
@@ -121,3 +124,12 @@ def test_a_perpetual_that_was_delisted_is_refused_and_said(tmp_path: Path) -> No
         with pytest.raises(UsageError, match="SOLUSDT-PERPETUAL"):
             fill(settings, Request("klines", "hashkey", ("SOLUSDT-PERPETUAL",), ("1min",), "2026-03-01", "2026-03-02"))
         assert not (tmp_path / "lake" / "klines").exists()
+
+
+def test_trades_with_names_are_audited_without_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command makes no frames; names are compared all the same."""
+    with Sandbox(seed=5, limits=False) as sandbox:
+        fill(settings_for(sandbox, tmp_path), Request("trades", "hashkey", ("BTCUSDT",), (), iso(sandbox.now() - HOUR)))
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    report = audit(Store(tmp_path / "lake"), dataset="trades")
+    assert (report.findings, report.rows > 50) == ([], True)
