@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from htxdata.errors import ConfigError, LakeUnusable
+from htxdata.keys import SECRETS
 from htxdata.service import LOGS, Alerts, Serve, alerts_of, serve_of
 
 HOSTS: Mapping[str, str | None] = {
@@ -57,9 +59,6 @@ POOLS: Mapping[str, Mapping[str, str]] = {
 }
 """Of each host the pools (``Request.pool``) that its venue counts by a limit of their own, and their budgets. A request
 of a pool needs both budgets, so a lower one of the host bounds the pool as well."""
-
-SECRETS = ("HTX_ACCESS_KEY", "HTX_SECRET_KEY", "HASHKEY_API_KEY", "HASHKEY_SECRET_KEY", "PERMANENT_ACCESS_KEY",
-           "PERMANENT_SECRET_KEY")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -152,12 +151,8 @@ def load(path: str | Path | None = None, environ: Mapping[str, str] | None = Non
             raise ConfigError(f"{file} is not valid TOML: {error}") from None
         except OSError as error:
             raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
-    for secret in SECRETS:
-        for place in (table, *(part for part in table.values() if isinstance(part, dict))):
-            if secret in place or secret.lower() in place:
-                raise ConfigError(
-                    f"{origin}: {secret} belongs into the environment or .env, never into this file"
-                )
+    if secret := _secret_in(table):
+        raise ConfigError(f"{origin}: {secret} belongs into the environment or .env, never into this file")
     _known(table, _TOP, origin, "")
     return _settings(table, _from_environment(table, env, origin), origin)
 
@@ -165,6 +160,20 @@ def load(path: str | Path | None = None, environ: Mapping[str, str] | None = Non
 _KEYS: Mapping[str, Mapping[str, Any]] = {
     "hosts": HOSTS, "budgets": BUDGETS, "serve": vars(Serve()), "alerts": vars(Alerts())
 }  # fmt: skip
+
+
+def _secret_in(value: Any) -> str | None:
+    """The name of a secret that stands anywhere in the file, in any case and with a dash or a blank for a dash."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            plain = re.sub(r"[^A-Z0-9]+", "_", str(name).upper())
+            if plain.removeprefix("HTXDATA_") in SECRETS:
+                return plain.removeprefix("HTXDATA_")
+            if found := _secret_in(part):
+                return found
+    if isinstance(value, list):
+        return next((found for part in value if (found := _secret_in(part))), None)
+    return None
 
 
 def _from_environment(table: dict[str, Any], env: Mapping[str, str], origin: str) -> dict[str, str]:

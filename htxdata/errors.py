@@ -7,6 +7,7 @@
     │   ├── ConfigError               2  htxdata.toml or the environment
     │   ├── UnknownSymbol             2  the venue has no such symbol
     │   └── LakeUnusable              2  the lake's folder cannot be read or written
+    ├── KeyRefused                    1  the venue does not take the key
     ├── Incomplete                    3  some spans are missing; the message says which and why
     ├── VenueError                    3  the venue did not give what was asked for
     │   ├── Refused                   3  the venue answered with an error of its own
@@ -45,6 +46,10 @@ class UnknownSymbol(UsageError):
 
 class LakeUnusable(UsageError):
     """The lake's folder cannot be created, read or written."""
+
+
+class KeyRefused(HtxdataError):
+    """The venue does not take the key, and why. Nothing else is asked with it: knocking on earns a ban."""
 
 
 class Incomplete(HtxdataError):

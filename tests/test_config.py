@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from htxdata.config import BUDGETS, HOSTS, POOLS, SECRETS, Keep, Settings, load
+from htxdata.config import BUDGETS, HOSTS, POOLS, Keep, Settings, load
 from htxdata.errors import ConfigError
+from htxdata.keys import SECRETS
 
 
 def write(text: str, name: str = "htxdata.toml") -> Path:

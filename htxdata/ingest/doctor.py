@@ -18,8 +18,9 @@ from htxdata.errors import HtxdataError
 from htxdata.ingest import doctor_lake, doctor_tape
 from htxdata.ingest.doctor_disk import PLAN_S, Estimate, disk_check, soon
 from htxdata.ingest.doctor_hosts import Asking, clock_check, host_checks
-from htxdata.ingest.doctor_settings import secret_values, settings_check, software_check
+from htxdata.ingest.doctor_settings import settings_check, software_check
 from htxdata.ingest.doctor_terms import Check, masked
+from htxdata.keys import secret_values
 
 Say = Callable[[str], None]
 

@@ -8,13 +8,11 @@ import platform
 import re
 from collections.abc import Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-from htxdata.config import SECRETS, Settings
+from htxdata.config import Settings
 from htxdata.ingest.doctor_terms import Check, Status, counted
-
-_NAME = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
+from htxdata.keys import SECRETS, dotenv
 
 
 def settings_check(settings: Settings, environ: Mapping[str, str]) -> Check:
@@ -62,12 +60,6 @@ def settings_check(settings: Settings, environ: Mapping[str, str]) -> Check:
     return Check("configuration", status, says, details)
 
 
-def secret_values(environ: Mapping[str, str]) -> list[str]:
-    """What must not be printed anywhere, whether it is set in the environment or in ``.env``."""
-    found = [environ[name] for name in SECRETS if environ.get(name)]
-    return found + [value for name, value in _dotenv().items() if name in SECRETS and value]
-
-
 def _said(environ: Mapping[str, str]) -> dict[str, str]:
     """Which variable each key came from: as `config.load` lays them over the file, the later name last."""
     return {
@@ -91,16 +83,7 @@ def _odd(environ: Mapping[str, str], keys: tuple[str, ...]) -> list[tuple[str, s
 def _place(name: str, environ: Mapping[str, str]) -> str:
     if environ.get(name):
         return "set in the environment"
-    return "set in .env" if _dotenv().get(name) else "not set"
-
-
-def _dotenv() -> dict[str, str]:
-    try:
-        lines = Path(".env").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return {}
-    pairs = (match for line in lines if (match := _NAME.fullmatch(line)))
-    return {match[1]: match[2].strip("'\"") for match in pairs}
+    return "set in .env" if dotenv().get(name) else "not set"
 
 
 def _plain(value: Any) -> Any:

@@ -17,6 +17,7 @@ FaultKind = Literal[
     "absent",  # there is no such endpoint (any more), or not for this period
     "invalid",  # the venue rejects a parameter
     "garbled",  # not an answer at all
+    "key",  # the venue does not take the key: unknown, expired, from this address, without the permission, wrong time
     "refused",  # any other error of the venue
 ]
 
@@ -31,12 +32,15 @@ venue's word."""
 class Request:
     """A GET. ``path`` begins with a slash and is not percent-encoded; ``params`` keep their order.
 
-    ``pool`` names which of the host's limits the request counts against, where it has several; it is not sent.
+    ``pool`` names which of the host's limits the request counts against, where it has several; it is not sent. Neither
+    is ``private``: whoever sends it signs it with a key, anew for each attempt. A signature is never part of this
+    value, and so of nothing that tells of it.
     """
 
     path: str
     params: tuple[tuple[str, str], ...] = ()
     pool: str = ""
+    private: bool = False
 
     def __str__(self) -> str:
         query = "&".join(f"{name}={value}" for name, value in self.params)

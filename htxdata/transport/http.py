@@ -14,12 +14,12 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import metadata
 from urllib.parse import quote, urlsplit
 
-from htxdata.errors import ConfigError, Refused, Unreachable
+from htxdata.errors import ConfigError, KeyRefused, Refused, Unreachable
 from htxdata.protocol import backoff, pacing
 from htxdata.protocol.pacing import SECOND_NS
 from htxdata.protocol.wire import Fault, FaultKind, LimitHeaders, Reply, Request
@@ -29,6 +29,10 @@ from htxdata.transport.lines import Lines
 from htxdata.transport.memory import keep_freed
 
 Judge = Callable[[Reply], Fault | None]
+
+Sign = Callable[[Request, str, int], tuple[tuple[str, str], ...]]
+"""The parameters of a private request as they are sent, given the host as it is named to the venue, and the time (us
+UTC). What it gives goes on the wire and nowhere else."""
 
 LIMITS = Limits()
 
@@ -74,6 +78,7 @@ class Client:
         patience: backoff.Patience = backoff.PATIENCE,
         limits: Limits = LIMITS,
         pools: Mapping[str, Budget] | None = None,
+        sign: Sign | None = None,
         now_us: Callable[[], int] | None = None,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
@@ -84,6 +89,8 @@ class Client:
                 f"a host is written https://api.example.com or http://host:port/prefix, not {base_url!r}"
             )
         self.host = parts.netloc.rpartition("@")[2]
+        self._named = named_host(base_url)
+        self._sign = sign
         self._prefix = quote(parts.path.rstrip("/"), safe="/%")
         self._budget, self._judge, self._limit_headers = budget, judge, limit_headers
         pools = pools or {}
@@ -102,7 +109,8 @@ class Client:
     def get(self, request: Request) -> Reply:
         """The reply that the judge found nothing wrong with.
 
-        Raises `Refused` for a fault that another attempt would not mend, `Unreachable` when the retries are used up.
+        Raises `Refused` for a fault that another attempt would not mend, `KeyRefused` for one of the key, `Unreachable`
+        when the retries are used up.
         """
         return self._persist(request, None)
 
@@ -114,14 +122,17 @@ class Client:
         return self._persist(request, sink)
 
     def _persist(self, request: Request, sink: Sink | None) -> Reply:
-        target = self._prefix + target_of(request)
+        if request.private and self._sign is None:
+            raise ConfigError(f"{self.host}{request.path} needs a key, and this client has none")
         faults: list[FaultKind] = []
         began = 0
         held = 0 if sink is None else sink.held()
         while True:
-            outcome, pause = self._attempt(request, target, sink)
+            outcome, pause = self._attempt(request, sink)
             if isinstance(outcome, Reply):
                 return outcome
+            if outcome.kind == "key":
+                raise KeyRefused(f"{self.host}{request.path}: the key is not taken: {outcome.message}")
             if not outcome.retryable:
                 raise Refused(outcome.kind, f"{self.host}{request.path}: {outcome.message}")
             now = self._budget.clock()
@@ -161,7 +172,7 @@ class Client:
 
     # ---------------------------------------------------------------------------------------------------- one attempt
 
-    def _attempt(self, request: Request, target: str, sink: Sink | None) -> tuple[Reply | Fault, float]:
+    def _attempt(self, request: Request, sink: Sink | None) -> tuple[Reply | Fault, float]:
         """A good reply, or what is wrong with it; and for how many seconds it made everybody pause."""
         excused = False
         while True:
@@ -170,7 +181,7 @@ class Client:
             except Failed as failed:
                 return failed.fault, 0.0
             try:
-                answer = line.ask(target, sink)
+                answer = line.ask(self._target(request), sink)
                 break
             except Failed as failed:
                 self._tally()
@@ -185,6 +196,13 @@ class Client:
         self._lines.give_back(line)
         self._tally(answer.wire_size)
         return self._weigh(Reply(request, answer.status, answer.body, received_at, answer.headers), leave)
+
+    def _target(self, request: Request) -> str:
+        """What is asked for; a private request is signed for this moment, after all waiting."""
+        if request.private:
+            assert self._sign is not None
+            request = replace(request, params=self._sign(request, self._named, self._now_us()))
+        return self._prefix + target_of(request)
 
     def _leave(self, request: Request) -> tuple[Line, Leave]:
         """An open connection and the right to send on it now, in this order.
@@ -254,6 +272,18 @@ class Client:
         with self._mutex:
             self._requests += 1
             self._bytes += size
+
+
+def named_host(base_url: str) -> str:
+    """The host of an address as the ``Host`` line names it: in lower case, its port only where it is not the usual one.
+
+    ``https://api.huobi.pro`` is ``api.huobi.pro``, ``http://127.0.0.1:8790/htx-spot`` is ``127.0.0.1:8790``.
+    """
+    parts = urlsplit(base_url)
+    name = (parts.hostname or "").lower()
+    name = f"[{name}]" if ":" in name else name
+    usual = {"http": 80, "ws": 80, "https": 443, "wss": 443}.get(parts.scheme)
+    return name if parts.port in (None, usual) else f"{name}:{parts.port}"
 
 
 def target_of(request: Request) -> str:

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from htxdata.config import SECRETS, Keep, Settings, load
+from htxdata.config import Keep, Settings, load
 from htxdata.ingest import doctor_disk, doctor_hosts, doctor_lake, doctor_settings, doctor_tape
 from htxdata.ingest.distil import distil
 from htxdata.ingest.doctor import examine
 from htxdata.ingest.doctor_disk import GB, disk_check, room_verdict
 from htxdata.ingest.doctor_settings import settings_check, software_check
 from htxdata.ingest.doctor_terms import SHOWN, Check, masked
+from htxdata.keys import SECRETS
 from htxdata.sandbox import Sandbox
 from htxdata.sandbox.faults import Faults, Rule
 from htxdata.service import Alerts
