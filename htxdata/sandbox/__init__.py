@@ -11,6 +11,7 @@ neighbours, what goes wrong in `Faults`.
 
 from .faults import Faults, Rule
 from .instruments import Instrument
+from .keys import SANDBOX_KEY, ApiKey
 from .live_books import LiveBook
 from .market import Market
 from .replay import Replay
@@ -19,6 +20,8 @@ from .server import Sandbox, serve
 from .websocket_lines import Command, Socket
 
 __all__ = [
+    "SANDBOX_KEY",
+    "ApiKey",
     "Command",
     "Faults",
     "Instrument",

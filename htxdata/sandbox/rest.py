@@ -21,6 +21,7 @@ from .archive import ArchiveHost
 from .breakage import bend_of, broken_body
 from .faults import Faults, Fired
 from .limits import ARCHIVE, HASHKEY, SPOT, SWAP, Door
+from .own_rest import OwnRest
 from .spelling import gzipped
 from .websocket import Sockets
 
@@ -60,8 +61,9 @@ class Rest:
         workers: ThreadPoolExecutor,
         archive: ArchiveHost,
         sockets: Sockets,
+        own: OwnRest,
     ) -> None:
-        self._sockets = sockets
+        self._sockets, self._own = sockets, own
         self._exchange, self._door, self._faults, self._clock = exchange, door, faults, clock
         self._archive = archive
         self._log, self._workers, self._began = log, workers, time.monotonic()
@@ -104,6 +106,9 @@ class Rest:
         harmed = await self._harmed(request, host, now // 1000, fired)
         if harmed is not None:
             return await self._send(request, harmed, headers | dict(harmed.headers))
+        if self._own.serves(host, request.method, path):
+            made = self._private(request, Ask(host, path, query, now, bend_of(fired)))
+            return await self._send(request, made, headers, fired)
         if endpoint is None:
             absent = hashkey_answers.lost(path) if host == HASHKEY else page("404 Not Found", 404)
             return await self._send(request, absent, headers)
@@ -134,6 +139,13 @@ class Rest:
         else:
             made = self._made(endpoint, ask)
         return await self._send(request, made, headers, fired)
+
+    def _private(self, request: web.BaseRequest, ask: Ask) -> Answer:
+        said = [(name, str(value)) for name, value in request.query.items()]
+        try:
+            return self._own.answer(ask, request.method, said, request.host, request.remote or "")
+        except Refusal as refusal:
+            return refusal.answer
 
     def _made(self, endpoint: Callable[[Exchange, Ask], Answer], ask: Ask) -> Answer:
         try:

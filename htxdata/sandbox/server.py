@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -21,9 +21,12 @@ from .archive_bucket import Bucket, Moment
 from .archive_zips import Options
 from .bars import Columns
 from .faults import Faults
+from .keys import SANDBOX_KEY, ApiKey, Keys
 from .limits import Budget, Door
 from .live_books import DEEPEST, TICK, LiveBook, LiveBooks
 from .market import Market
+from .own import Own
+from .own_rest import OwnRest
 from .replay import Replay
 from .rest import Record, Rest
 from .websocket import Sockets
@@ -51,6 +54,8 @@ class Sandbox:
     is played; 0 sends it all at once.
     hashkey_bound: which id leads back in HashKey's history of fundings (`hashkey_funding.BOUNDS`); hashkey_page: the
     most rows that it sends at once.
+    keys: those that exist besides the one that everybody may use. own_seconds: how often (on each traded symbol) their
+    owner has an order.
     crowd: how many instruments alike each venue lists besides those with a story (`instruments.Table`), up to 1000.
     """
 
@@ -81,6 +86,8 @@ class Sandbox:
         crowd: int = 0,
         hashkey_bound: str = "end",
         hashkey_page: int = 1000,
+        keys: Sequence[ApiKey] = (),
+        own_seconds: float = 4 * 3600.0,
     ) -> None:
         self.market = Market(seed)
         self.faults = Faults.parse(faults) if isinstance(faults, str) else faults or Faults()
@@ -92,6 +99,8 @@ class Sandbox:
         options = Options(
             archive_delay_hours, archive_listing, archive_perp_size, archive_repeated_ids, archive_cache_bytes
         )
+        self.own = Own(self.market, int(own_seconds * 1_000_000))
+        self._keys = Keys({key.access: key for key in (SANDBOX_KEY, *keys)})
         self._bucket = Bucket(self.market, self.replay, self.faults, options)
         self._clock, self._asked_port = clock, port
         self._began: float | None = None
@@ -139,6 +148,11 @@ class Sandbox:
     def violation_times(self) -> list[tuple[float, str, str]]:
         """(monotonic seconds, host key, path) of each of them."""
         return list(self._door.violations)
+
+    @property
+    def refused_keys(self) -> dict[str, int]:
+        """How many private requests and sign-ins were not let in, by the words of the refusal."""
+        return dict(self._keys.refusals)
 
     @property
     def sockets(self) -> list[Socket]:
@@ -242,9 +256,18 @@ class Sandbox:
                 self._manners,
                 self._sockets,
                 self._commands,
+                OwnRest(self.own, self._keys),
             )
             rest = Rest(
-                self._exchange, self._door, self.faults, self._clock, self._log, workers, archive, sockets
+                self._exchange,
+                self._door,
+                self.faults,
+                self._clock,
+                self._log,
+                workers,
+                archive,
+                sockets,
+                OwnRest(self.own, self._keys),
             )
             runner = web.ServerRunner(
                 web.Server(rest.answer, access_log=None), handle_signals=False, shutdown_timeout=0.05

@@ -23,6 +23,7 @@ from .hashkey_sockets import HashkeyDialect, HashkeyLine
 from .live_books import TICK
 from .market import Market
 from .noise import key_of
+from .own_rest import OwnRest
 from .replay import Replay
 from .websocket_dialects import DIALECTS, Dialect
 from .websocket_feeds import Feed
@@ -52,8 +53,10 @@ class Sockets:
         manners: Manners,
         sockets: list[Socket],
         commands: list[Command] | None,
+        own: OwnRest,
     ) -> None:
         self.floor = Floor(market, replay)
+        self.own = own
         self._clock, self._workers, self.manners = clock, workers, manners
         self.log, self.commands = sockets, commands
         self._began = time.monotonic()
@@ -88,6 +91,7 @@ class Sockets:
         log = Socket(len(self.log), dialect.host, path, time.monotonic())
         self.log.append(log)
         line = (HashkeyLine if isinstance(dialect, HashkeyDialect) else Line)(log, transport, dialect)
+        line.named, line.address = request.host, request.remote or ""
         line.next_ping = log.opened + self.manners.ping_seconds
         self._lines[log.number] = line
         if self._loop_task is None:

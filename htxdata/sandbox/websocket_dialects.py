@@ -11,6 +11,7 @@ from .hashkey_sockets import DIALECTS as HASHKEY_DIALECTS
 from .product_lines import COIN_FUTURES, COIN_SWAPS, USDT
 from .websocket_lines import Heartbeat, Line
 from .websocket_notices import NoticeDialect
+from .websocket_own import OwnDialect
 from .websocket_topics import Topic, Unknown, contract_topic, spot_topic
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class MarketDialect:
     patience: int
     subscriptions: tuple[int, float] | None
     requests: tuple[int, float]
+    plain: bool = False
 
     def ping(self, ms: int) -> tuple[str, str]:
         return str(ms), f'{{"ping":{ms}}}'
@@ -131,6 +133,7 @@ _SPOT_REQUESTS, _LINEAR_SUBSCRIPTIONS, _LINEAR_REQUESTS = (1, 0.1), (40, 1.0), (
 DIALECTS: dict[tuple[str, str], Dialect] = {
     ("htx-spot", "/ws"): MarketDialect(SPOT_HOST, "/ws", 2, None, _SPOT_REQUESTS),
     ("htx-spot", "/feed"): MarketDialect(SPOT_HOST, "/feed", 2, None, _SPOT_REQUESTS),
+    ("htx-spot", "/ws/v2"): OwnDialect(SPOT_HOST, "/ws/v2", 2, (50, 1.0)),
     **{
         ("htx-swap", path): MarketDialect(SWAP_HOST, path, 5, _LINEAR_SUBSCRIPTIONS, _LINEAR_REQUESTS)
         for path in ("/linear-swap-ws", "/swap-ws", "/ws", "/ws_index")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from .faults import Rule
+from .keys import ApiKey
 from .websocket_feeds import Feed
 from .websocket_messages import squeezed
 
@@ -79,6 +80,10 @@ class Heartbeat(Protocol):
     def farewell(self, ms: int) -> bytes | None:
         """What is said before the connection is closed."""
 
+    @property
+    def plain(self) -> bool:
+        """Whether frames are texts, and not gzip."""
+
 
 class Line:
     """A connection, as the exchange sees it."""
@@ -92,6 +97,10 @@ class Line:
             tuple[float, Rule]
         ] = []  # until when (seconds of run time) whom a rule says nothing
         self.held: bytes | None = None
+        self.named = ""
+        """The host that the client asked for, and `address` its own."""
+        self.address = ""
+        self.signed_in: ApiKey | None = None
         self.next_ping = 0.0
         self._out: list[bytes] = []
 
@@ -100,21 +109,21 @@ class Line:
         return self.log.closed is None
 
     def frame(self, payload: bytes) -> None:
-        """Queue a binary frame (RFC 6455, 5.2; a server does not mask)."""
-        size = len(payload)
+        """Queue a frame, binary unless the dialect is one of texts (RFC 6455, 5.2; a server does not mask)."""
+        size, kind = len(payload), b"\x81" if self._heartbeat.plain else b"\x82"
         if size < 126:
-            head = b"\x82" + bytes((size,))
+            head = kind + bytes((size,))
         elif size < 65536:
-            head = b"\x82\x7e" + size.to_bytes(2, "big")
+            head = kind + b"\x7e" + size.to_bytes(2, "big")
         else:
-            head = b"\x82\x7f" + size.to_bytes(8, "big")
+            head = kind + b"\x7f" + size.to_bytes(8, "big")
         self._out += (head, payload)
         self.log.frames += 1
         self.log.bytes += size
 
     def say(self, text: bytes) -> None:
         """Send an ack, an error or a ping at once, behind what is queued."""
-        self.frame(squeezed(text))
+        self.frame(text if self._heartbeat.plain else squeezed(text))
         self.flush()
 
     def flush(self) -> None:

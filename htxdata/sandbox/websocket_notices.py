@@ -166,6 +166,7 @@ class NoticeDialect:
     product: Product
     patience: int
     subscriptions: tuple[int, float]
+    plain: bool = False
 
     def ping(self, ms: int) -> tuple[str, str]:
         return str(ms), f'{{"op":"ping","ts":"{ms}"}}'
