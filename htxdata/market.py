@@ -24,6 +24,9 @@ PERIODS: dict[str, int] = {
 }
 """Length in microseconds of every period that we store, shortest first; 0 stands for calendar months."""
 
+ALL_SYMBOLS = "*"
+"""The symbol of what is of no symbol in particular: an account's changes, or a topic that tells of all symbols."""
+
 _MONDAY = 4 * DAY  # 1970-01-05 was a Monday
 
 

@@ -24,9 +24,10 @@ from htxdata.ingest.distil import Distilled, distil
 from htxdata.ingest.distil_gaps import Gap, open_gaps
 from htxdata.ingest.run import Request, backfill
 from htxdata.ingest.session import Session, having, match_symbols
-from htxdata.market import Listing, Series, check_period, is_glob
+from htxdata.market import ALL_SYMBOLS, Listing, Series, check_period, is_glob
+from htxdata.schema import dataset as dataset_named
 from htxdata.store.tape import Record
-from htxdata.timeline import Window, iso
+from htxdata.timeline import SECOND, Window, iso
 from htxdata.transport.reels import Writer
 from htxdata.venues import VENUES
 from htxdata.venues import venue as venue_named
@@ -153,9 +154,11 @@ def topics_of(wanted: Wanted, session: Session) -> tuple[list[Topics], dict[str,
         raise UsageError(
             f"--period {wanted.periods[0]!r}: {feeds[0].name} has no periods; leave --period out"
         )
+    if all(feed.every == "must" or (feed.every and ALL_SYMBOLS in wanted.symbols) for feed in feeds):
+        return split(venue, chosen, (), wanted.symbols), {}  # nobody has to be asked
     listed, sizes = _listed(session, venue)
     symbols = symbols_now(venue, wanted.symbols, listed, _clock())
-    return split(venue, chosen, symbols), sizes
+    return split(venue, chosen, symbols, wanted.symbols), sizes
 
 
 def _clock() -> int:
@@ -176,11 +179,14 @@ def symbols_now(venue: Venue, wanted: Sequence[str], listed: Sequence[str] | Non
 
 
 def split(
-    venue: Venue, chosen: Sequence[tuple[Feed, list[str | None]]], symbols: Sequence[str]
-) -> list[Topics]:  # fmt: skip
-    """Feeds of symbols and periods, spread over as many connections as it takes."""
+    venue: Venue, chosen: Sequence[tuple[Feed, list[str | None]]], named: Sequence[str], wanted: Sequence[str] = ()
+) -> list[Topics]:
+    """Feeds of symbols and periods, spread over as many connections as it takes. ``wanted`` is what was typed: of all
+    symbols by one topic, where a feed has such a one."""
     out = []
     for feed, periods in chosen:
+        whole = feed.every == "must" or (feed.every == "may" and ALL_SYMBOLS in wanted)
+        symbols = [ALL_SYMBOLS] if whole else named
         topics: dict[str, list[str]] = {}
         for symbol in having(venue, feed.dataset, symbols):
             for period in periods:
@@ -240,8 +246,10 @@ def capture(
     venue = venue_named(wanted.venue)
     feeds = list({t.feed.name: t.feed for t in topics}.values())  # a feed with periods cannot be hashed
     base = session.settings.host(feeds[0].host)
+    private = next((feed for feed in feeds if feed.dialect.sign_in is not None), None)
+    keys = None if private is None else session.keys(venue, f"the feed {private.name} of {venue.name}")
     with Writer() as writer:
-        hands = Hands(venue, base, session.tape, writer, sizes, rotate, session.say)
+        hands = Hands(venue, base, session.tape, writer, sizes, rotate, session.say, keys)
         work = _Capture(session, hands, topics, feeds, stop, distil_every, on_status, wanted)
         return asyncio.run(work.run(seconds))
 
@@ -416,6 +424,7 @@ class _Capture:
         self._distil()
         if asks := self._asks():
             self._tell("asking for what was lost")
+            self._until_settled()
             try:
                 report = backfill(asks, self._session)
             except VenueError as error:  # the gaps stay open, and are told
@@ -426,6 +435,18 @@ class _Capture:
             gone = {_name(gap) for gap in report.healed}
             for name, gaps in self._gaps.items():
                 self._gaps[name] = [gap for gap in gaps if _name(gap) not in gone]
+
+    def _until_settled(self) -> None:
+        """Own fills of a moment ago cannot be asked for yet; it is some seconds."""
+        quick = [feed for feed in self._feeds if feed.dialect.sign_in is not None]
+        ends = (
+            gap.window.end + dataset_named(feed.dataset).settle()
+            for feed in quick
+            for gap in self._gaps.get(feed.name, ())
+        )
+        left = max(ends, default=0) - time.time_ns() // 1000
+        if left > 0:
+            self._session.stop.wait(left / SECOND + 1.0)
 
     def _asks(self) -> list[Request]:
         """What the ladder may still bring of what was lost."""

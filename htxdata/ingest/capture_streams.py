@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from htxdata.errors import BadReply, StoreError
+from htxdata.errors import BadReply, KeyRefused, StoreError
 from htxdata.ingest.capture_books import BookWatch
 from htxdata.ingest.capture_bridge import Bridge
+from htxdata.keys import Keys
 from htxdata.protocol.session import Session, failures_after, reconnect_in
 from htxdata.store.reel import Reel
 from htxdata.store.tape import Record
 from htxdata.timeline import DAY, SECOND
+from htxdata.transport.http import named_host
 from htxdata.transport.reels import Writer
 from htxdata.transport.websocket import Ended, Line
 from htxdata.venues.frames import unpack
@@ -81,6 +83,7 @@ class Hands:
 
     rotate: float
     say: Callable[[str], None]
+    keys: Keys | None = None
     refused: dict[str, str] = field(default_factory=dict)
     """Topics that the venue does not give, and why."""
 
@@ -109,6 +112,14 @@ def begun(
     return reel
 
 
+def _sign_in(hands: Hands, feed: Feed) -> Callable[[int], tuple[str, str]] | None:
+    sign_in, keys = feed.dialect.sign_in, hands.keys
+    if sign_in is None or keys is None:
+        return None
+    host = named_host(hands.base)
+    return lambda now: sign_in(host, feed.path, keys, now)
+
+
 class Connection:
     """One connection with its reel, under way since it was made."""
 
@@ -128,7 +139,8 @@ class Connection:
         self.line = Line(
             hands.base + feed.path,
             Session(feed.dialect, topics.symbols, silence=silence, whole_by=feed.whole_by),
-            reel, hands.writer, unpack=unpack, on_frames=self._look if feed.watch is not None else None,
+            reel, hands.writer, unpack=unpack, sign_in=_sign_in(hands, feed),
+            on_frames=self._look if feed.watch is not None else None,
         )  # fmt: skip
         self.until = asyncio.Event()
         self.task: asyncio.Task[Ended] = asyncio.create_task(self.line.run(self.until))
@@ -317,6 +329,8 @@ class Stream:
         assert self._now is not None
         self._learn(self._now)
         self._count()
+        if barred := self._now.line.session.barred:
+            raise KeyRefused(f"{self._hands.venue.name}: {self.topics}: the key is not taken: {barred}")
         self._failures = failures_after(self._failures, ended.data_seconds)
         if ended.why == "stale" and self._patience is not None:
             # Perhaps nobody trades: a quiet market is not to be connected to anew every minute.

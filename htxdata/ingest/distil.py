@@ -25,7 +25,7 @@ from htxdata.ingest.distil_reel import Key, ReelReader
 from htxdata.ingest.distil_rows import MOST, Basket
 from htxdata.ingest.distil_spans import FOREVER, MARGIN, Heard, Silence, heard_of, known_windows, silences
 from htxdata.ingest.plan import grid_for
-from htxdata.market import Series
+from htxdata.market import ALL_SYMBOLS, Series
 from htxdata.schema import dataset as dataset_named
 from htxdata.store import reel
 from htxdata.store.coverage import Asked
@@ -257,6 +257,10 @@ class _Shelf:
             heard = [one for _, ones in connections for one in ones]
             found = silences(heard)
             lost.setdefault(key[0], set()).update(found)
+            if key[0] == ALL_SYMBOLS and self.feed.every == "may":
+                # A topic that tells of all symbols tells of each. Which there are nobody says: those that are known.
+                for series in basket.series(store, self.feed.dataset, self.venue.name):
+                    basket.judge(series, heard, (), found)
             series = Series(self.feed.dataset, self.venue.name, *key)
             if dataset_named(series.dataset).density == "grid":
                 self._hand_over(store, basket, series, connections)

@@ -198,7 +198,8 @@ class ReelReader:
         """A topic is heard from its ack on, or from its first push, should that come first."""
         at = moment_of(heard)
         if not at:
-            if isinstance(heard, Acked) and heard.topic in waiting:  # when, the next message that has a time says
+            if isinstance(heard, Acked) and heard.topic in waiting:
+                # An ack without a time (spot's /ws/v2): heard from the next message that tells it, a ping's at most.
                 self.known.topics[heard.topic].resumes = True
             return
         for name in [name for name in waiting if self.known.topics[name].resumes]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from htxdata.ingest.distil_spans import Heard, Silence, claims, known_windows, refuted
 from htxdata.ingest.plan import KNOWN, grid_for
 from htxdata.ingest.revisions import keeper
-from htxdata.market import Series
+from htxdata.market import ALL_SYMBOLS, Series
 from htxdata.schema import dataset as dataset_named
 from htxdata.schema.arrow import UNFIT, conform
 from htxdata.schema.columns import COLUMNS
@@ -45,6 +45,13 @@ class Basket:
         self.waiting = 0
         self.added: Counter[Series] = Counter()
         self.replaced = 0
+
+    def series(self, store: Store, dataset: str, venue: str) -> list[Series]:
+        """Every series of a dataset that has rows in the lake, or will have."""
+        waiting = (partition.series for partition in self._rows)
+        found = (*store.series(dataset=dataset, venue=venue), *waiting)
+        mine = (one for one in dict.fromkeys(found) if (one.dataset, one.venue) == (dataset, venue))
+        return [one for one in mine if one.symbol != ALL_SYMBOLS]
 
     def put(self, series: Series, columns: Mapping[str, Any], source: str = "ws") -> list[str]:
         """Rows of a series, in any order; the folders of the partitions that they belong to."""

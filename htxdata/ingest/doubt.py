@@ -37,6 +37,8 @@ def unconfirmed(
     if endpoint.walk == "back":
         return []  # the walk itself asks again
     empty = [r.ask.window for r in replies if not r.parsed.page.count]
+    if endpoint.walk == "behind":  # that nothing follows a row was asked for again by the walk itself
+        empty = [r.ask.window for r in replies if not r.parsed.page.count and r.ask.cursor is None]
     rows = [Window(r.parsed.page.first, r.parsed.page.last + 1) for r in replies if r.parsed.page.count]
     silent = intersect(subtract(empty, rows), answered)
     if grid is None or endpoint.walk != "time":

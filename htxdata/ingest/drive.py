@@ -15,6 +15,7 @@ from htxdata.market import Series
 from htxdata.protocol.paging import (
     Ask,
     BackWalk,
+    BehindWalk,
     CursorWalk,
     LatestWalk,
     PageWalk,
@@ -50,6 +51,8 @@ def walk_for(endpoint: Endpoint, window: Window, grid: Grid | None, lead: int, p
         if grid is None:
             raise ValueError(f"{endpoint.path}: a walk by time needs a grid")
         return TimeWalk(window, grid, endpoint.rows, proven=proven)
+    if endpoint.walk == "behind":
+        return BehindWalk(window, endpoint.rows, endpoint.span or window.length)
     if endpoint.walk == "cursor" and endpoint.span:
         return SpanWalk(window, endpoint.rows, endpoint.span)
     if endpoint.walk == "cursor":

@@ -34,9 +34,10 @@ from htxdata.ingest.plan import (
     to_ask,
 )
 from htxdata.ingest.session import Say, Session, resolve
-from htxdata.market import Listing, Series
+from htxdata.market import ALL_SYMBOLS, Listing, Series
 from htxdata.protocol.paging import Ask
 from htxdata.schema import dataset as dataset_named
+from htxdata.store.coverage import Asked
 from htxdata.store.footer import Footer, Span
 from htxdata.store.layout import partitions
 from htxdata.timeline import DAY, Window, intersect, iso, merge, parse_instant, subtract
@@ -86,6 +87,13 @@ class Report:
 
     def total(self, name: str) -> int:
         return sum(int(getattr(outcome, name)) for outcome in self.outcomes)
+
+
+def is_private(dataset: str, venue: str) -> bool:
+    """Whether a dataset of a venue is told only to who shows a key."""
+    probe, window = Series(dataset, venue, "x"), Window(0, 1)
+    endpoints = venue_named(venue).endpoints_for(dataset, None)
+    return any(endpoint.build(probe, Ask(window, endpoint.rows)).private for endpoint in endpoints)
 
 
 def window_from(request: Request, now: int) -> Window:
@@ -165,6 +173,8 @@ def make_plans(
         with _said_where(request):
             window = window_from(request, moment)
             resolve(request.dataset, request.venue, (), request.periods, None)
+            if ask and is_private(request.dataset, request.venue):
+                session.keys(venue_named(request.venue), f"{request.dataset} of {request.venue}")
             checked.append((request, window))
     wanted: dict[tuple[Series, Window], _Wanted] = {}
     for request, window in checked:
@@ -538,6 +548,26 @@ def _undelivered(request: Request, outcomes: Sequence[Outcome]) -> bool:
     return any(outcome.missing for outcome in mine)
 
 
+def _heal_all(requests: Sequence[Request], report: Report, session: Session) -> list[Gap]:
+    """What was lost of all symbols together (a topic of ``*``) is healed where all of them were asked for, and none is
+    incomplete: what each brought is in its own series, and the series of ``*`` says that nothing is missing."""
+    healed: list[Gap] = []
+    for request in requests:
+        series = Series(request.dataset, request.venue, ALL_SYMBOLS)
+        mine = [plan for plan in report.plans if replace(plan.series, symbol=ALL_SYMBOLS) == series]
+        lost = any(each.dataset == series.dataset and each.venue == series.venue for each, _ in report.missing)
+        if request.symbols != (ALL_SYMBOLS,) or not mine or lost or not session.store.partitions(series):
+            continue
+        window = Window(min(plan.window.start for plan in mine), min(plan.window.end for plan in mine))
+        now = time.time_ns() // 1000
+        for partition in partitions(series, window) if window else ():
+            left = leftover(window.intersect(partition.window), session.store.spans(partition))
+            if left:
+                session.store.commit(partition, None, [Asked(part, "rest", now) for part in left])
+        healed += heal_gaps(session.store, request.venue)
+    return healed
+
+
 def backfill(
     requests: Sequence[Request], session: Session, on_plan: Callable[[list[SeriesPlan]], None] = lambda plans: None,
     on_outcome: OnOutcome = lambda outcome: None,
@@ -550,5 +580,6 @@ def backfill(
 
     plans, outcomes = climb(requests, session, do, on_plan)
     report = account(plans, outcomes, session)
+    report.healed += _heal_all(requests, report, session)
     report.seconds = time.monotonic() - began
     return report

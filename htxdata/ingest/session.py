@@ -8,11 +8,13 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 from htxdata.config import POOLS, Settings, local_lake, local_tape
 from htxdata.errors import (
     BadReply,
+    ConfigError,
     CorruptPartition,
     Refused,
     UnknownSymbol,
@@ -20,6 +22,7 @@ from htxdata.errors import (
     UsageError,
     VenueError,
 )
+from htxdata.keys import Keys, need_keys
 from htxdata.market import Listing, Series, check_period, is_glob
 from htxdata.protocol.paging import Ask
 from htxdata.protocol.wire import Reply, Request
@@ -60,6 +63,7 @@ class Session:
         self._downloads: dict[str, Downloads] = {}
         self._shelves: dict[tuple[str, str], dict[str, Listed] | None] = {}
         self._contract_sizes: dict[str, dict[str, float | None]] = {}
+        self._keys: dict[str, Keys] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Session:
@@ -88,9 +92,22 @@ class Session:
                 }
                 self._clients[venue.host] = Client(
                     base, Budget(name, budgets[venue.host]), venue.judge, limit_headers=venue.limit_headers,
-                    pools=pools, stop=self.stop,
+                    pools=pools, sign=partial(self._sign, venue), stop=self.stop,
                 )  # fmt: skip
             return self._clients[venue.host]
+
+    def keys(self, venue: Venue, what: str) -> Keys:
+        """The key for a venue, from the environment or ``.env``; ``ConfigError`` says what needs it where none is."""
+        if not venue.keys or venue.sign is None:
+            raise ConfigError(f"{what}: nothing of {venue.name} is asked for with a key yet")
+        if venue.keys not in self._keys:
+            self._keys[venue.keys] = need_keys(venue.keys, what)
+        return self._keys[venue.keys]
+
+    def _sign(self, venue: Venue, request: Request, host: str, now: int) -> tuple[tuple[str, str], ...]:
+        keys = self.keys(venue, f"{venue.name} {request.path}")
+        assert venue.sign is not None
+        return venue.sign(request, host, keys, now)
 
     def get(self, venue: Venue, request: Request) -> Reply:
         """The reply to one request. Once ``stop`` is set nothing more is sent: a walk ends with its present page."""

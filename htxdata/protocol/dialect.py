@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from htxdata.keys import Keys
+
 
 class Ping(NamedTuple):
     """The venue wants to know whether we listen; ``answer`` is the text to send back, at once."""
@@ -62,7 +64,22 @@ class Strange(NamedTuple):
     why: str
 
 
-Heard = Ping | Pong | Acked | Refused | Closing | Push | Strange
+class Admitted(NamedTuple):
+    """The key was taken: topics may be asked for."""
+
+
+class Barred(NamedTuple):
+    """The key was not taken. ``again``: for a reason that may pass."""
+
+    why: str
+    again: bool = False
+
+
+Heard = Ping | Pong | Acked | Refused | Closing | Push | Strange | Admitted | Barred
+
+SignIn = Callable[[str, str, Keys, int], tuple[str, str]]
+"""What is said to be let in, and what may be written down of it, given the host as it is named, the path, the key, and
+the time (us UTC)."""
 
 
 @dataclass(frozen=True)
@@ -97,3 +114,6 @@ class Dialect:
     acks: bool = True
     """Whether a command that was taken is acknowledged. If not, the first push of a topic says so, and one that stays
     silent counts as taken."""
+
+    sign_in: SignIn | None = None
+    """How a key is shown; None: everybody is let in."""

@@ -320,6 +320,51 @@ class SpanWalk:
 
 
 @dataclass
+class BehindWalk:
+    """By the venue's own order within one ``span`` (microseconds) after the other: each page is asked for behind the
+    last row of the page before, until a page brings nothing new.
+
+    For endpoints of which neither the direction nor the order within an instant is known, and whose rows share instants
+    (the fills of one order): a cut through an instant loses nothing, for nobody goes on by time. Rows that come while a
+    window is walked are told by the next run. A short page is no end (the cap may be lower than we think), and an empty
+    one behind rows must say so ``looks`` times: an exchange in trouble says it where there is more.
+    """
+
+    window: Window
+    most: int
+    span: int
+    answered: list[Window] = field(default_factory=list)
+    looks: int = 3
+    step: int = 1000
+    """Rows lie at multiples of so many microseconds: HTX's instants are whole milliseconds."""
+
+    def steps(self) -> Steps:
+        for start in range(self.window.start, self.window.end, self.span):
+            part = Window(start, min(start + self.span, self.window.end))
+            if -(-part.start // self.step) * self.step < part.end:
+                yield from self._pages(part)
+            self.answered.append(part)
+
+    def _pages(self, part: Window) -> Steps:
+        ask, seen, empty = Ask(part, self.most), set[str](), 0
+        while True:
+            page = yield ask
+            if not page.count:
+                empty += 1
+                if ask.cursor is None or empty >= self.looks:
+                    return
+                continue
+            if page.last < part.start or page.first >= part.end:
+                raise _no_advance(ask, page, "no row lies in the window")
+            if page.cursor is None or page.cursor in seen:
+                if page.count == 1 and page.cursor is not None:
+                    return  # the row itself, once more
+                raise _no_advance(ask, page, "the cursor was not heeded")
+            seen.add(page.cursor)
+            ask, empty = Ask(part, self.most, cursor=page.cursor), 0
+
+
+@dataclass
 class PageWalk:
     """By page number, newest first: for endpoints that count pages back from the newest row.
 

@@ -3,6 +3,8 @@
 A `Session` is told what happened (``opened``, ``hear``, ``pushed``) and asked what is due; it answers with actions to
 be carried out, `Send` and `Close`. Instants are seconds of any clock that only goes forward; ``jitter`` is in [0, 1).
 
+* **A key** is shown first where the dialect wants one (`SignIn`: what is said needs a clock and a secret, which are not
+  here). Until it is taken no topic is asked for; where it is not, `barred` says why, and nothing mends that.
 * **Topics** are subscribed one after the other. The answer is matched by id (by topic where a dialect's answers carry
   no id). No answer in `ACK_S`: asked again, `TRIES` times in all, then the connection is given up. A refusal that means
   "slower" is asked again later, any other refusal of a topic stands, with its reason, and the others go on.
@@ -23,7 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from htxdata.protocol.dialect import Acked, Closing, Dialect, Heard, Ping, Push, Refused
+from htxdata.protocol.dialect import Acked, Admitted, Barred, Closing, Dialect, Heard, Ping, Push, Refused
 
 ACK_S = 10.0
 """An answer takes one round trip; HTX's busy moments take some seconds."""
@@ -56,7 +58,11 @@ class Close(NamedTuple):
     detail: str
 
 
-Action = Send | Close
+class SignIn(NamedTuple):
+    """Show the key: whoever carries this out has it, and the time."""
+
+
+Action = Send | Close | SignIn
 _Stage = Literal["wanted", "asked", "acked", "leave", "leaving"]
 _SUB, _UNSUB, _REQUEST = "sub", "unsub", "request"
 
@@ -105,6 +111,11 @@ class Session:
         self.complaint = ""
         """The last thing that the venue said of no command in particular."""
 
+        self.barred = ""
+        """Why the key was not taken, and will not be."""
+
+        self.signed_in = dialect.sign_in is None
+        self._shown_at: float | None = None
         self._silence = silence
         self._whole_by = whole_by if whole_by != "request" or dialect.request is not None else "anew"
         self._topics: dict[str, _Topic] = {}
@@ -163,6 +174,11 @@ class Session:
                 self._ping_due = min(self._ping_due, max(now, self._pinged_at + PING_AGAIN_S))
         elif isinstance(heard, Refused):
             return self._was_refused(heard, now, jitter)
+        elif isinstance(heard, Admitted):
+            self.signed_in = True
+        elif isinstance(heard, Barred):
+            self.barred = "" if heard.again else heard.why
+            return [self._close("lost" if heard.again else "refused", f"the key is not taken: {heard.why}")]
         elif isinstance(heard, Closing):
             return [self._close("lost", f"the venue closes: {heard.why}")]
         return []
@@ -212,7 +228,7 @@ class Session:
     @property
     def waiting(self) -> bool:
         """Whether an answer of ours may be among the messages: then each must be looked at."""
-        return bool(self._ids)
+        return bool(self._ids) or not self.signed_in
 
     @property
     def data_seconds(self) -> float:
@@ -229,6 +245,9 @@ class Session:
             times.append(self._ping_due)
         if self._silence is not None and self.acked:
             times.append(self._data_since + self._silence)
+        if not self.signed_in:
+            times.append(now if self._shown_at is None else self._shown_at + ACK_S)
+            return max(now, min(times))
         for topic in self._topics.values():
             if topic.stage in ("wanted", "leave"):
                 times.append(max(topic.due, self._free[_SUB]))
@@ -248,6 +267,8 @@ class Session:
             return [self._close("lost", f"nothing was heard for {self.dialect.deaf:g} s")]
         if self._silence is not None and self.acked and now >= self._data_since + self._silence:
             return [self._close("stale", f"no data for {self._silence:g} s")]
+        if not self.signed_in:
+            return self._show(now)
         for topic in list(self._topics.values()):
             unanswered = topic.stage in ("asked", "leaving") and now >= topic.asked_at + ACK_S
             if unanswered and topic.stage == "leaving":
@@ -271,6 +292,14 @@ class Session:
         return actions
 
     # ---------------------------------------------------------------------------------------- inside
+
+    def _show(self, now: float) -> list[Action]:
+        if self._shown_at is None:
+            self._shown_at = now
+            return [SignIn()]
+        if now >= self._shown_at + ACK_S:
+            return [self._close("lost", "whether the key is taken was not said")]
+        return []
 
     def _due_topics(self, now: float) -> list[_Topic]:
         return [t for t in self._topics.values() if t.stage in ("wanted", "leave") and now >= t.due]

@@ -10,7 +10,7 @@ from typing import Literal
 from htxdata.errors import UsageError
 from htxdata.market import PERIODS
 from htxdata.schema.columns import COLUMNS, Column
-from htxdata.timeline import DAY, HOUR, MINUTE
+from htxdata.timeline import DAY, HOUR, MINUTE, SECOND
 
 Density = Literal["grid", "interval", "events", "states"]
 """What a hole between two rows means.
@@ -252,6 +252,67 @@ DATASETS: tuple[Dataset, ...] = (
         key=("index_time", "exchange", "constituent"),
         time_column="index_time",
         density="states",
+    ),
+    Dataset(
+        "own_fills",
+        "Every fill of one's own orders. `quantity` is one side's, on contracts too.",
+        (
+            "trade_time",
+            "trade_id",
+            "order_id",
+            "side",
+            "price",
+            "quantity",
+            "fee",
+            "fee_currency",
+            "role",
+            "order_type",
+            "client_order_id",
+            *_PROVENANCE,
+        ),
+        # One trade is two fills where both sides of it are ours.
+        key=("trade_id", "order_id"),
+        time_column="trade_time",
+        nullable=frozenset({"fee_currency", "role", "order_type", "client_order_id"}),
+        grains={"": "month"},
+        key_tells_time=True,
+        settles_after=5 * SECOND,  # how soon a fill can be asked for is documented nowhere
+    ),
+    Dataset(
+        "own_account_updates",
+        "Every change of one's own balances, and all of them whenever a connection began. The whole account is one "
+        "series, whose `symbol` is `*`.",
+        (
+            "updated_at",
+            "change_time",
+            "account_id",
+            "account_type",
+            "currency",
+            "balance",
+            "available",
+            "change_type",
+            "sequence",
+            *_PROVENANCE,
+        ),
+        # A row must lie in some partition. The change's own time says which; a snapshot has none, and lies where it was
+        # heard. That is a column of its own, and part of the key: the snapshot of each connection is a row of its own,
+        # while of a change it says what `change_time` says.
+        key=("updated_at", "account_id", "currency", "change_time", "sequence"),
+        time_column="updated_at",
+        nullable=frozenset({"change_time", "account_type", "balance", "available", "change_type", "sequence"}),
+        grains={"": "month"},
+        settles_after=5 * SECOND,
+    ),
+    Dataset(
+        "own_balances",
+        "What one's own accounts held whenever they were looked at. The venue does not say as of when: it was so at "
+        "`received_at`. All accounts are one series, whose `symbol` is `*`.",
+        ("account_id", "account_type", "currency", "balance", "available", "frozen", "sequence", *_PROVENANCE),
+        key=("received_at", "account_id", "currency"),
+        time_column="received_at",
+        nullable=frozenset({"sequence"}),
+        grains={"": "month"},
+        settles_after=0,
     ),
     Dataset(
         "capture_gaps",

@@ -29,7 +29,7 @@ import picows
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from htxdata.errors import BadReply, HtxdataError
-from htxdata.protocol.session import Action, Close, Session
+from htxdata.protocol.session import Action, Close, Send, Session
 from htxdata.transport.reels import CHUNK, Event, Item, OnFrames, Seal, Some, Sync, Writer, Written
 
 HAND_S = 0.2
@@ -70,7 +70,8 @@ class Line:
     """One connection: ``await Line(...).run(until)`` connects, speaks, writes, and ends when ``until`` is set, or when
     it must. It is used once; whoever wants to go on makes another, with another session and another reel.
 
-    ``unpack`` makes a message of a frame (``BadReply`` for what is none). ``on_frames`` is called with frames that are
+    ``sign_in`` makes what is said to show the key at a time (us UTC), and what may be written down of it. ``unpack``
+    makes a message of a frame (``BadReply`` for what is none). ``on_frames`` is called with frames that are
     on the disk, from the writer's thread. The reel belongs to the line from ``run`` on, which seals it.
     """
 
@@ -83,11 +84,13 @@ class Line:
         *,
         unpack: Callable[[bytes], bytes],
         on_frames: OnFrames | None = None,
+        sign_in: Callable[[int], tuple[str, str]] | None = None,
         clock: Callable[[], int] = time.time_ns,
         connect_s: float = CONNECT_S,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.session, self.reel, self.on_frames, self.clock = session, reel, on_frames, clock
+        self._sign_in = sign_in
         self.parting = "asked"
         """What the reel is sealed with when ``until`` is set: "rotation" where a successor takes over."""
         self.heard = 0
@@ -300,16 +303,18 @@ class Line:
         for action in actions:
             if isinstance(action, Close):
                 self.end(action.why, action.detail)
-            else:
+            elif isinstance(action, Send):
                 self._send(action.text)
+            elif self._sign_in is not None:
+                self._send(*self._sign_in(self.clock() // 1000))
 
-    def _send(self, text: str) -> None:
+    def _send(self, text: str, written: str | None = None) -> None:
+        """``written`` is what goes on the reel, where that is not what is said."""
         over = self._over is None or self._over.done()
         if self._transport is None or over or self._transport.is_close_frame_sent:
             return
-        body = text.encode()
-        self._transport.send(WSMsgType.TEXT, body)
-        self.put({"event": "sent"}, body, self.clock() // 1000)
+        self._transport.send(WSMsgType.TEXT, text.encode())
+        self.put({"event": "sent"}, (text if written is None else written).encode(), self.clock() // 1000)
 
     def _tell(self, what: Callable[[str, float], None], topic: str) -> None:
         assert self._loop is not None

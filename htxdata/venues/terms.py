@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from htxdata.keys import Keys
 from htxdata.market import Listing, Series
 from htxdata.protocol.dialect import Dialect
 from htxdata.protocol.paging import Ask, Page
 from htxdata.protocol.wire import Fault, LimitHeaders, Reply, Request
 from htxdata.timeline import Window
 
-WalkKind = Literal["time", "cursor", "page", "latest", "tail", "back"]
+WalkKind = Literal["time", "cursor", "behind", "page", "latest", "tail", "back"]
+
+Sign = Callable[[Request, str, Keys, int], tuple[tuple[str, str], ...]]
+"""The parameters of a private request, signed: the request, the host as it is named, the key, the time (us UTC)."""
 
 
 @dataclass(frozen=True)
@@ -213,10 +217,10 @@ class Feed:
     and raises nothing. ``silence`` is how long (seconds) all topics of a connection may be silent together before it
     counts as dead, however often it pings; None: for ever.
 
-    A book needs a whole book to begin with, and again after a break: by a ``request`` of its topic, or by subscribing
-    ``anew``. ``watch`` reads just what shows a break, None for messages that cannot break anything. ``levels`` is how
-    many it has a side, ``forms`` are the same feed with other numbers of them, and ``instead`` is what is heard of the
-    symbols whose topics the venue refuses.
+    A feed whose dialect signs in is private. A book needs a whole book to begin with, and again after a break: by a
+    ``request`` of its topic, or by subscribing ``anew``. ``watch`` reads just what shows a break, None for messages
+    that cannot break anything. ``levels`` is how many it has a side, ``forms`` are the same feed with other numbers of
+    them, and ``instead`` is what is heard of the symbols whose topics the venue refuses.
     """
 
     name: str
@@ -238,6 +242,9 @@ class Feed:
     levels: int | None = None
     forms: tuple[Feed, ...] = ()
     instead: Feed | None = None
+
+    every: Literal["", "may", "must"] = ""
+    """Whether the topic of the symbol ``*`` tells of all symbols; "must": there is no other."""
 
     def every_form(self) -> Iterator[Feed]:
         """This one, those with other numbers of levels, and what is heard instead of each; some twice."""
@@ -311,6 +318,11 @@ class Venue:
     """Where all its contracts are delivered one day."""
     has: Callable[[str, str], bool] = field(default=lambda dataset, symbol: True)
     """Whether a dataset exists for a symbol, where a venue has instruments of several kinds."""
+
+    keys: str = ""
+    """Whose keys private requests and feeds are signed with, of ``keys.NAMES``; "" where there are none."""
+
+    sign: Sign | None = None
 
     def feed(self, name: str) -> Feed | None:
         return next((feed for feed in self.feeds if feed.name == name), None)

@@ -50,7 +50,7 @@ def test_balances(exchange: Any, sandbox: Sandbox) -> None:
     assert {name: Decimal(repr(found["free"][name.upper()])) for name in truth} == {
         name: Decimal(repr(float(held))) for name, (held, _) in truth.items()
     }
-    assert [(a["id"], a["type"]) for a in exchange.fetch_accounts()][0] == ("13496526", "spot")
+    assert next((a["id"], a["type"]) for a in exchange.fetch_accounts()) == ("13496526", "spot")
 
 
 @pytest.mark.parametrize(("symbol", "name"), [("BTC/USDT", "btcusdt"), ("DOGE/USDT", "dogeusdt")])
@@ -61,16 +61,36 @@ def test_fills_are_trades_of_the_market(exchange: Any, sandbox: Sandbox, symbol:
     truth = sandbox.own.fills("htx-spot", name, since * 1000, NOON * 10**6, NOON * 10**6)
     assert len(rows) > 8
     assert [
-        (r["id"], r["order"], r["timestamp"], r["side"], r["price"], r["amount"], r["fee"]["cost"], r["takerOrMaker"])
+        (
+            r["id"],
+            r["order"],
+            r["timestamp"],
+            r["side"],
+            r["price"],
+            r["amount"],
+            r["fee"]["cost"],
+            r["takerOrMaker"],
+        )
         for r in rows
     ] == [
-        (str(f.trade_id), str(o.number), f.time // 1000, o.side, float(f.price), float(f.quantity), float(f.fee), o.role)
+        (
+            str(f.trade_id),
+            str(o.number),
+            f.time // 1000,
+            o.side,
+            float(f.price),
+            float(f.quantity),
+            float(f.fee),
+            o.role,
+        )
         for o, f in truth
     ]
     market = sandbox.market.trades("htx-spot", name, since * 1000, NOON * 10**6)
     public = {
         str(i): (t // 1000, p, q)
-        for i, t, p, q in zip(*(market[c].tolist() for c in ("trade_id", "trade_time", "price", "quantity")), strict=True)
+        for i, t, p, q in zip(
+            *(market[c].tolist() for c in ("trade_id", "trade_time", "price", "quantity")), strict=True
+        )
     }
     assert all(public[r["id"]] == (r["timestamp"], r["price"], r["amount"]) for r in rows)
 
@@ -93,12 +113,22 @@ def test_orders(exchange: Any, sandbox: Sandbox) -> None:
     truth = sandbox.own.orders("htx-spot", "ethusdt", since * 1000, NOON * 10**6, NOON * 10**6)
     states = {"filled": "closed", "canceled": "canceled", "partial-canceled": "canceled"}
     assert [(r["id"], r["timestamp"], r["side"], r["status"], r["filled"]) for r in rows] == [
-        (str(o.number), o.created_at // 1000, o.side, states[o.state], float(sum(f.quantity for f in o.fills)))
+        (
+            str(o.number),
+            o.created_at // 1000,
+            o.side,
+            states[o.state],
+            float(sum(f.quantity for f in o.fills)),
+        )
         for o in truth
     ]
     assert len({r["status"] for r in rows}) == 2
     one = exchange.fetch_order(rows[0]["id"], "ETH/USDT")
-    assert (one["id"], one["clientOrderId"], one["filled"]) == (rows[0]["id"], truth[0].client_id, rows[0]["filled"])
+    assert (one["id"], one["clientOrderId"], one["filled"]) == (
+        rows[0]["id"],
+        truth[0].client_id,
+        rows[0]["filled"],
+    )
     trades = exchange.fetch_order_trades(rows[0]["id"], "ETH/USDT")
     assert [t["id"] for t in trades] == [str(f.trade_id) for f in truth[0].fills]
 
@@ -107,8 +137,18 @@ def test_orders(exchange: Any, sandbox: Sandbox) -> None:
     ("key", "secret", "ahead", "words"),
     [
         (SANDBOX_KEY, "wrong", 0, "Signature not valid: Verification failure [校验失败]"),
-        (SANDBOX_KEY, "", 301, "Invalid submission time or incorrect time format [无效的提交时间，或时间格式错误]"),
-        (SANDBOX_KEY, "", -301, "Invalid submission time or incorrect time format [无效的提交时间，或时间格式错误]"),
+        (
+            SANDBOX_KEY,
+            "",
+            301,
+            "Invalid submission time or incorrect time format [无效的提交时间，或时间格式错误]",
+        ),
+        (
+            SANDBOX_KEY,
+            "",
+            -301,
+            "Invalid submission time or incorrect time format [无效的提交时间，或时间格式错误]",
+        ),
         (BOUND, "", 0, "Signature not valid: Incorrect IP address [IP地址错误]:127.0.0.1"),
         (OLD, "", 0, "Signature not valid: Incorrect Access key [Access key错误]"),
         (ApiKey("nobodys", "x"), "", 0, "Signature not valid: Incorrect Access key [Access key错误]"),
@@ -117,7 +157,7 @@ def test_orders(exchange: Any, sandbox: Sandbox) -> None:
 def test_refusals_are_the_ones_ccxt_knows(
     sandbox: Sandbox, key: ApiKey, secret: str, ahead: int, words: str
 ) -> None:
-    """A wrong signature, a clock that is off by more than five minutes, a foreign address, an expired and an unknown key."""
+    """A wrong signature, a clock off by more than five minutes, a foreign address, an expired and an unknown key."""
     one = client(sandbox, key, secret, ahead)
     with pytest.raises(ccxt.AuthenticationError) as caught:
         one.spotPrivateGetV1AccountAccounts()

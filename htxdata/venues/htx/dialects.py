@@ -13,7 +13,20 @@ from typing import Any
 
 import msgspec
 
-from htxdata.protocol.dialect import Acked, Closing, Dialect, Heard, Ping, Push, Refused, Strange
+from htxdata.keys import Keys
+from htxdata.protocol.dialect import (
+    Acked,
+    Admitted,
+    Barred,
+    Closing,
+    Dialect,
+    Heard,
+    Ping,
+    Push,
+    Refused,
+    Strange,
+)
+from htxdata.venues.htx import signing
 
 # --------------------------------------------------------------------------------- market data: /ws, /feed, /linear-…
 
@@ -124,6 +137,14 @@ def hear_v2(message: bytes) -> Heard:
         return _no_message(message, error)
     if said.action == "push":
         return Push(said.ch, _instant(said.ts)) if said.ch else _strange(message)
+    if said.action == "req" and said.ch == "auth":
+        if _text(said.code) == "200":
+            return Admitted()
+        why = _why(said.code, said.message)
+        # 2001 and 2002 are about the key and what was said with it, 2000 about the address; 500 and 4000 pass.
+        return Barred(why, again=_text(said.code) not in ("2000", "2001", "2002"))
+    if said.action == "sub" and _text(said.code) == "500":
+        return Closing(_why(said.code, said.message))  # nothing more will come of it (htx-ws-v2 5)
     if said.action in ("sub", "unsub"):
         if _text(said.code) == "200":
             return Acked(_text(said.cid), said.ch, _instant(said.ts))
@@ -184,6 +205,11 @@ def _words(**said: str) -> str:
     return json.dumps(said, separators=(",", ":"))
 
 
+def _sign_in_v2(host: str, path: str, keys: Keys, now: int) -> tuple[str, str]:
+    said = signing.sign_in_v2(host, path, keys, now)
+    return json.dumps(said, separators=(",", ":")), signing.struck_out(said)
+
+
 def _subscribe_contract(topic: str, id: str) -> str:
     if topic.endswith(".high_freq"):  # htx-api 7.4 [A]: without it, whole books are pushed
         return _words(sub=topic, data_type="incremental", id=id)
@@ -242,5 +268,6 @@ V2 = Dialect(
     most_topics=100,
     beats=20.0,
     deaf=60.0,
-    docs="htx-api 7.1, 10.3 [A]; 2.3: 50 commands/s [A]",
+    docs="htx-api 7.1, 10.3 [A]; 2.3: 50 commands/s [A]; htx-ws-v2 2, 3",
+    sign_in=_sign_in_v2,
 )

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from htxdata.keys import Keys
 from htxdata.protocol.wire import LimitHeaders, Request
-from htxdata.venues.htx import archive, deliveries, feeds, futures, inverse, linear, spot, symbols
+from htxdata.venues.htx import (
+    archive,
+    deliveries,
+    feeds,
+    feeds_own,
+    futures,
+    inverse,
+    linear,
+    own,
+    signing,
+    spot,
+    symbols,
+)
 from htxdata.venues.htx.verdicts import judge
 from htxdata.venues.terms import Deliveries, Venue
+
+
+def _sign(request: Request, host: str, keys: Keys, now: int) -> tuple[tuple[str, str], ...]:
+    return signing.sign_params("GET", host, request.path, request.params, keys, now)
+
 
 SPOT = Venue(
     name="htx-spot",
     host="htx_spot_rest",
     judge=judge,
     limit_headers=LimitHeaders("x-hb-ratelimit-requests-remain", "x-hb-ratelimit-requests-expire"),
-    endpoints=spot.ENDPOINTS,
+    endpoints=(*spot.ENDPOINTS, *own.SPOT_OWN),
     listings=(Request("/v2/settings/common/symbols"), Request("/v1/common/symbols")),
     describe=symbols.describe_spot,
     day_opens=symbols.DAY_OPENS,
@@ -20,7 +38,9 @@ SPOT = Venue(
     archives=archive.SPOT_ARCHIVES,
     bucket=archive.BUCKET,
     fold=str.lower,
-    feeds=feeds.SPOT_FEEDS,
+    feeds=(*feeds.SPOT_FEEDS, *feeds_own.SPOT_OWN_FEEDS),
+    keys="htx",
+    sign=_sign,
 )
 
 LINEAR = Venue(
@@ -28,7 +48,7 @@ LINEAR = Venue(
     host="htx_swap_rest",
     judge=judge,
     limit_headers=LimitHeaders("ratelimit-remaining", "ratelimit-reset"),
-    endpoints=linear.ENDPOINTS,
+    endpoints=(*linear.ENDPOINTS, *own.LINEAR_OWN),
     listings=(
         Request("/linear-swap-api/v1/swap_contract_info", (("business_type", "all"),), linear.REFERENCE),
     ),
@@ -40,6 +60,8 @@ LINEAR = Venue(
     fold=str.upper,
     polls=linear.POLLS,
     feeds=feeds.LINEAR_FEEDS,
+    keys="htx",
+    sign=_sign,
 )
 
 INVERSE = Venue(

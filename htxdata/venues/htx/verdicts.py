@@ -39,7 +39,12 @@ _CODES: dict[str, FaultKind] = {
     "1079": "busy",
     "1080": "busy",
     "1332": "symbol",  # v5's word for a contract that does not exist [C]
+    "403": "key",  # "invalid id" and, reported, every refusal of a signature (huobi_Python #126)
+    "1003": "key",
     # spot and gateway, words
+    "api-signature-not-valid": "key",  # the key, the signature, the time, the address: the words say which
+    "api-signature-check-failed": "key",
+    "login-required": "key",  # no signature at all, or not the permission [C]
     "invalid-symbol": "symbol",
     "base-symbol-error": "symbol",
     "gateway-internal-error": "busy",

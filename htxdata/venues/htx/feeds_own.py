@@ -1,0 +1,155 @@
+"""What spot's private socket says: own fills and changes of balances (htx-ws-v2 4, 5).
+
+These are few: there is no quick way beside the careful one. A topic may tell of all symbols, and the one that was asked
+for is not always the one that comes back (``trade.clearing#*`` for ``trade.clearing#*#1``): what a push is of is in its
+data. A document's sample has a blank behind a name, and no ``action``: both are borne.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import DecimalException
+from typing import Any
+
+from htxdata.errors import BadReply
+from htxdata.market import ALL_SYMBOLS
+from htxdata.venues.htx import own
+from htxdata.venues.htx import rows as wire
+from htxdata.venues.htx.dialects import V2
+from htxdata.venues.htx.feeds_frames import UNDECODABLE, Key, Message, Sheets, figure, price
+from htxdata.venues.htx.feeds_frames import _decode as decode
+from htxdata.venues.htx.feeds_topics import Shape
+from htxdata.venues.terms import Facts, Feed, Frame, Pushed
+
+Read = Callable[[Message, int], tuple[Key, dict[str, Any], int] | None]
+"""The data of a push, and when it was received: whose row it is, the row, and how many values do not fit."""
+
+_TALK = ("ping", "pong", "sub", "unsub", "req", "error")
+
+
+def _clearing() -> Shape:
+    pattern = re.compile(r"trade\.clearing#([a-z0-9]+|\*)(?:#[01])?")
+
+    def symbol_of(topic: str) -> Key | None:
+        match = pattern.fullmatch(topic)
+        return None if match is None else (match[1], None)
+
+    return Shape(lambda symbol, period: f"trade.clearing#{symbol}#1", symbol_of)
+
+
+def _accounts() -> Shape:
+    pattern = re.compile(r"accounts\.update(?:#[012])?")
+
+    def symbol_of(topic: str) -> Key | None:
+        return (ALL_SYMBOLS, None) if pattern.fullmatch(topic) else None
+
+    return Shape(lambda symbol, period: "accounts.update#2", symbol_of)
+
+
+def _parser(
+    shape: Shape, names: Sequence[str], read: Read
+) -> Callable[[Sequence[Frame], Mapping[str, Facts]], Pushed]:
+    def parse(frames: Sequence[Frame], facts: Mapping[str, Facts]) -> Pushed:
+        sheets = Sheets((*names, "received_at"), shape.symbol_of)
+        for at, (received_at, body) in enumerate(frames):
+            try:
+                found = _read(sheets, body, received_at, read)
+                if found is not None:
+                    key, row, unfit = found
+                    sheets.add(key, [({**row, "received_at": received_at}, unfit)])
+            except BadReply as error:
+                sheets.pushed.faults.append((at, str(error)))
+            except (DecimalException, OverflowError) as error:
+                sheets.pushed.faults.append((at, f"a number that cannot be read: {error!r:.80}"))
+        return sheets.finish()
+
+    return parse
+
+
+def _read(sheets: Sheets, body: bytes, received_at: int, read: Read) -> tuple[Key, dict[str, Any], int] | None:
+    try:
+        message = decode(body)
+    except (*UNDECODABLE, DecimalException) as error:
+        raise BadReply(f"no JSON: {error}") from error
+    if not isinstance(message, dict):
+        raise BadReply(f"a {type(message).__name__}, not an object")
+    if message.get("action") in _TALK:
+        return None
+    if message.get("action", "push") != "push":
+        raise BadReply(f"the action {message['action']!r:.60} is not known")
+    sheets.key(message.get("ch"))
+    data = message.get("data")
+    if not isinstance(data, dict):
+        raise BadReply(f"'data' is {data!r:.60}, not an object")
+    return read({name.strip(): value for name, value in data.items()}, received_at)
+
+
+def _fill(data: Message, received_at: int) -> tuple[Key, dict[str, Any], int] | None:
+    event = data.get("eventType")
+    if event == "cancellation":
+        return None
+    if event != "trade":
+        raise BadReply(f"'eventType' is {event!r:.60}, neither trade nor cancellation")
+    side, taker = data.get("orderSide"), data.get("aggressor")
+    if side not in ("buy", "sell"):
+        raise BadReply(f"'orderSide' is {side!r:.60}, neither buy nor sell")
+    if not isinstance(taker, bool):
+        raise BadReply(f"'aggressor' is {taker!r:.60}, neither true nor false")
+    cost, first = price(data, "tradePrice")
+    quantity, second = figure(data, "tradeVolume")
+    fee, currency, third = own.paid(data, ("transactFee", "feeCurrency", "feeDeduct", "feeDeductType"), 0)
+    kind = data.get("orderType")
+    if kind is not None and own.side_of(data, "orderType", 0) != side:
+        raise BadReply(f"'orderType' is {kind!r:.60}, and 'orderSide' {side!r}")
+    values = (
+        wire.instant(data, "tradeTime", 0), own.number(data, "tradeId", 0), own.number(data, "orderId", 0), side, cost,
+        quantity, fee, currency, "taker" if taker else "maker", kind, data.get("clientOrderId") or None,
+    )  # fmt: skip
+    return (own.word(data, "symbol", 0), None), dict(zip(own.FILL, values, strict=True)), first + second + third
+
+
+UPDATE = ("updated_at", "change_time", "account_id", "account_type", "currency", "balance", "available", "change_type",
+          "sequence")  # fmt: skip
+
+
+def _update(data: Message, received_at: int) -> tuple[Key, dict[str, Any], int]:
+    changed = None if data.get("changeTime") is None else wire.instant(data, "changeTime", 0)
+    lost = 0
+    held: dict[str, float | None] = dict.fromkeys(("balance", "available"))
+    for name in held:
+        if data.get(name) is not None:
+            held[name], fitting = wire.number(data, name, 0)
+            lost += not fitting
+    if held["balance"] is None and held["available"] is None:
+        raise BadReply("neither 'balance' nor 'available' is said")
+    why = data.get("changeType")
+    if why is not None and not isinstance(why, str):
+        raise BadReply(f"'changeType' is {why!r:.60}, not a word")
+    values = (
+        received_at if changed is None else changed, changed, own.number(data, "accountId", 0),
+        data.get("accountType") or None, own.word(data, "currency", 0), held["balance"], held["available"],
+        # Older documents spell `order-match` (htx-ws-v2 5).
+        None if why is None else re.sub(r"^(order|margin)-", r"\1.", why),
+        None if data.get("seqNum") is None else wire.integer(data, "seqNum", 0),
+    )  # fmt: skip
+    return (ALL_SYMBOLS, None), dict(zip(UPDATE, values, strict=True)), lost
+
+
+_fills, _updates = _clearing(), _accounts()
+QUIET = None
+"""Who does not trade hears nothing, for days."""
+
+SPOT_OWN_FEEDS = (
+    Feed(
+        "own_fills", "own_fills", "htx_spot_ws", "/ws/v2", V2, *_fills, _parser(_fills, own.FILL, _fill),
+        docs="htx-ws-v2 4 [A]: one push a fill; mode 1 tells cancellations as well",
+        silence=QUIET, every="may",
+    ),
+    Feed(
+        "own_account_updates", "own_account_updates", "htx_spot_ws", "/ws/v2", V2, *_updates,
+        _parser(_updates, UPDATE, _update),
+        docs="htx-ws-v2 5 [A]: mode 2, both figures in one message; at first all balances",
+        silence=QUIET, every="must",
+    ),
+)  # fmt: skip

@@ -1,0 +1,231 @@
+"""One's own fills and balances over REST, spot and USDT-margined contracts (htx-api 10.2, 10.5): questions and answers.
+
+All of it is private: whoever sends these requests signs them. A row that names another symbol than was asked for, or a
+word that is not documented, sets its reply aside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from htxdata.errors import BadReply
+from htxdata.market import ALL_SYMBOLS, Series
+from htxdata.protocol.paging import Ask, Page
+from htxdata.protocol.wire import Reply, Request
+from htxdata.timeline import DAY, HOUR, MILLISECOND
+from htxdata.venues.htx import rows as wire
+from htxdata.venues.htx.interest import figure
+from htxdata.venues.htx.linear import REFERENCE
+from htxdata.venues.terms import Endpoint, Parsed
+
+FILL = ("trade_time", "trade_id", "order_id", "side", "price", "quantity", "fee", "fee_currency", "role", "order_type",
+        "client_order_id")  # fmt: skip
+ROLES = ("maker", "taker")
+_TYPE = re.compile(r"(buy|sell)-[a-z-]+")
+_POINTS = ("hbpoint", "point")
+"""How REST and the socket spell the points that a fee may be paid in."""
+
+Row = dict[str, Any]
+
+
+# ------------------------------------------------------------------------------------------------- spot fills
+
+
+def _matchresults(series: Series, ask: Ask) -> Request:
+    said = [
+        ("symbol", series.symbol),
+        ("start-time", str(-(-ask.window.start // MILLISECOND))),  # both ends are taken to belong to it [C]
+        ("end-time", str((ask.window.end - 1) // MILLISECOND)),
+        ("size", str(ask.rows)),
+    ]
+    if ask.cursor is not None:
+        said += [("from", ask.cursor), ("direct", "next")]
+    return Request("/v1/order/matchresults", tuple(said), private=True)
+
+
+def spot_fills(reply: Reply, series: Series) -> Parsed:
+    """``id`` is the number of the record, by which pages go on; the trade's is ``trade-id``."""
+    rows = wire.slow_rows(wire.open_answer(reply.body).rows)
+    out: dict[str, list[Any]] = {name: [] for name in FILL}
+    unfit = np.zeros(len(rows), np.uint8)
+    for at, row in enumerate(rows):
+        if row.get("symbol") != series.symbol:
+            raise BadReply(f"row {at} is of {row.get('symbol')!r:.60}, asked for {series.symbol!r}")
+        fee, currency, lost = paid(row, ("filled-fees", "fee-currency", "filled-points", "fee-deduct-currency"), at)
+        price, quantity = figure(row, "price", at), figure(row, "filled-amount", at)
+        values = (
+            wire.instant(row, "created-at", at), number(row, "trade-id", at), number(row, "order-id", at),
+            side_of(row, "type", at), price[0], quantity[0], fee, currency, role_of(row, "role", at), row["type"], None,
+        )  # fmt: skip
+        for column, value in zip(out.values(), values, strict=True):
+            column.append(value)
+        unfit[at] = lost + (not price[1]) + (not quantity[1])
+    times = out["trade_time"]
+    page = Page(len(times), min(times), max(times), number(rows[-1], "id", 0)) if times else Page(0)
+    return Parsed(out, page, unfit if unfit.any() else None)
+
+
+# ----------------------------------------------------------------------------------------------- linear fills
+
+
+def _details(series: Series, ask: Ask) -> Request:
+    said = [
+        ("contract_code", series.symbol),
+        ("start_time", str(-(-ask.window.start // MILLISECOND))),
+        ("end_time", str((ask.window.end - 1) // MILLISECOND)),
+        ("limit", str(ask.rows)),
+    ]
+    if ask.cursor is not None:
+        said += [("from", ask.cursor), ("direct", "next")]
+    return Request("/v5/trade/order/details", tuple(said), REFERENCE, private=True)
+
+
+def linear_fills(reply: Reply, series: Series) -> Parsed:
+    """Volumes are contracts. Coins are not said: they are the turnover by the price, rounded to whole contracts' worth
+    by nobody, so to 12 digits here. The number kept is the row's ``id``: ``trade_id`` is that of the match, which may
+    fill an order in several pieces [B]."""
+    rows = wire.slow_rows(wire.open_answer(reply.body).rows)
+    out: dict[str, list[Any]] = {name: [] for name in FILL}
+    unfit = np.zeros(len(rows), np.uint8)
+    for at, row in enumerate(rows):
+        if str(row.get("contract_code", "")).upper() != series.symbol.upper():
+            raise BadReply(f"row {at} is of {row.get('contract_code')!r:.60}, asked for {series.symbol!r}")
+        side = row.get("side")
+        if side not in ("buy", "sell"):
+            raise BadReply(f"row {at}: 'side' is {side!r:.60}, neither buy nor sell")
+        (price, fine), (turnover, _) = figure(row, "trade_price", at), figure(row, "trade_turnover", at)
+        if not price:
+            raise BadReply(f"row {at}: 'trade_price' is 0: no price")
+        fee, fitting = wire.number(row, "trade_fee", at)
+        values = (
+            wire.instant(row, "created_time", at), number(row, "id", at), number(row, "order_id", at), side, price,
+            float(f"{turnover / price:.12g}"), fee, word(row, "fee_currency", at),
+            role_of({"role": str(row.get("role")).lower()}, "role", at), word(row, "type", at), None,
+        )  # fmt: skip
+        for column, value in zip(out.values(), values, strict=True):
+            column.append(value)
+        unfit[at] = (not fine) + (not fitting)
+    times = out["trade_time"]
+    page = Page(len(times), min(times), max(times), number(rows[-1], "id", 0)) if times else Page(0)
+    return Parsed(out, page, unfit if unfit.any() else None)
+
+
+SPOT_OWN = (
+    Endpoint(
+        "own_fills", "/v1/order/matchresults", walk="behind", rows=500, build=_matchresults, parse=spot_fills,
+        docs="htx-api 10.2 [A]: at most 48 hours a window, 120 days back, 500 rows; order and cursor as in BehindWalk",
+        horizon=120 * DAY, span=48 * HOUR,
+    ),
+)  # fmt: skip
+LINEAR_OWN = (
+    Endpoint(
+        "own_fills", "/v5/trade/order/details", walk="behind", rows=100, build=_details, parse=linear_fills,
+        docs="htx-api 10.5 [B]: the last 3 days; the longest window, the cap and the cursor are documented nowhere [C]",
+        horizon=3 * DAY, span=DAY,
+    ),
+)  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------- balances
+
+ACCOUNTS = Request("/v1/account/accounts", private=True)
+
+
+def account_ids(reply: Reply) -> list[str]:
+    """The numbers of the accounts that work."""
+    rows = wire.slow_rows(wire.open_answer(reply.body).rows)
+    return [number(row, "id", at) for at, row in enumerate(rows) if word(row, "state", at) == "working"]
+
+
+def balance_request(account: str) -> Request:
+    return Request(f"/v1/account/accounts/{account}/balance", private=True)
+
+
+def balances(reply: Reply) -> Parsed:
+    """What one account holds of every currency: what can be used (``trade``), and what orders hold (``frozen``).
+
+    Other kinds of rows (loan, interest, lock, bank) are a margin account's, and nothing that it holds: passed over.
+    """
+    (data,) = wire.slow_rows(wire.envelope(reply.body).get("data", b"")) or ({},)
+    account, kind = number(data, "id", 0), word(data, "type", 0)
+    held: dict[str, dict[str, Any]] = {}
+    lost = 0
+    entries = data.get("list")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise BadReply(f"'list' is {entries!r:.60}, not a list of objects")
+    for at, entry in enumerate(entries):
+        sort = word(entry, "type", at)
+        if sort not in ("trade", "frozen"):
+            continue
+        amount, fitting = wire.number(entry, "balance", at)
+        lost += not fitting
+        row = held.setdefault(word(entry, "currency", at), {"sequence": None, "exact": Decimal(0)})
+        if sort in row:
+            raise BadReply(f"row {at}: {entry['currency']!r} has two rows of {sort!r}")
+        row[sort] = amount
+        row["exact"] += Decimal(str(entry["balance"]))
+        if entry.get("seq-num") is not None:
+            row["sequence"] = wire.integer(entry, "seq-num", at)
+    # Every currency that there is has a row, a thousand of them: those that were never held are left out.
+    held = {name: row for name, row in held.items() if row["exact"] or row["sequence"]}
+    columns: dict[str, Any] = {
+        "symbol": [ALL_SYMBOLS] * len(held), "account_id": [account] * len(held), "account_type": [kind] * len(held),
+        "currency": list(held), "balance": [float(row["exact"]) for row in held.values()],
+        "available": [row.get("trade", 0.0) for row in held.values()],
+        "frozen": [row.get("frozen", 0.0) for row in held.values()],
+        "sequence": [row["sequence"] for row in held.values()],
+    }  # fmt: skip
+    return Parsed(columns, Page(len(held), reply.received_at, reply.received_at))
+
+
+# ----------------------------------------------------------------------------------------------------- pieces
+
+
+def number(row: Mapping[str, Any], name: str, at: int) -> str:
+    """A number of the venue's, which may be spelled as a number or as a text."""
+    value = wire.integer(dict(row), name, at)
+    if value < 0:
+        raise BadReply(f"row {at}: {name!r} is {value}: negative")
+    return str(value)
+
+
+def word(row: Mapping[str, Any], name: str, at: int) -> str:
+    value = row.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadReply(f"row {at}: {name!r} is {value!r:.60}, not a word")
+    return value
+
+
+def side_of(row: Mapping[str, Any], name: str, at: int) -> str:
+    """What an order's type begins with."""
+    found = _TYPE.fullmatch(str(row.get(name)))
+    if found is None:
+        raise BadReply(f"row {at}: {name!r} is {row.get(name)!r:.60}, not the type of an order")
+    return found[1]
+
+
+def role_of(row: Mapping[str, Any], name: str, at: int) -> str:
+    role = row.get(name)
+    if role not in ROLES:
+        raise BadReply(f"row {at}: {name!r} is {role!r:.60}, neither maker nor taker")
+    return str(role)
+
+
+def paid(row: Row, names: tuple[str, str, str, str], at: int) -> tuple[float, str | None, int]:
+    """What a fill cost and in which currency, and how many of the values a DOUBLE does not carry.
+
+    ``names`` are those of the fee, its currency, and of what was paid instead (points, or the venue's token) and its
+    currency. A fee that was paid otherwise is told as 0 (sample spot-private-matchresults).
+    """
+    fee, fitting = wire.number(row, names[0], at)
+    currency = row.get(names[1]) or None
+    instead, exact = (0.0, True) if row.get(names[2]) in (None, "") else wire.number(row, names[2], at)
+    if not fee and instead:
+        token = row.get(names[3]) or None
+        return instead, "point" if token in _POINTS else token, not exact
+    return fee, currency, not fitting

@@ -1,0 +1,323 @@
+"""One's own history, from a sandbox that verifies every signature to the lake: by REST and by socket."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from htxdata.errors import ConfigError, KeyRefused
+from htxdata.ingest.capture import Captured, Wanted, capture
+from htxdata.ingest.run import Request, backfill
+from htxdata.ingest.session import Session
+from htxdata.market import Series
+from htxdata.sandbox import SANDBOX_KEY, ApiKey, Faults, Rule, Sandbox
+from htxdata.store import reel
+from htxdata.store.footer import Span
+from htxdata.store.partition import Store
+from htxdata.timeline import DAY, HOUR, SECOND, iso
+from tests.truth import assert_covers, files, fill, settings_for, stored
+
+FILLS = (
+    "trade_id",
+    "order_id",
+    "trade_time",
+    "side",
+    "price",
+    "quantity",
+    "fee",
+    "fee_currency",
+    "role",
+    "order_type",
+)
+ROUGH = (
+    Rule("error", 0.1),
+    Rule("drop", 0.1),
+    Rule("cut", 0.05),
+    Rule("duplicate", 0.05),
+    Rule("busy", 0.05),
+)
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox's own key, in the environment."""
+    monkeypatch.setenv("HTX_ACCESS_KEY", SANDBOX_KEY.access)
+    monkeypatch.setenv("HTX_SECRET_KEY", SANDBOX_KEY.secret)
+
+
+def since(days: float) -> int:
+    return (time.time_ns() // 1000 - int(days * DAY)) // HOUR * HOUR
+
+
+def spans(lake: Path, series: Series) -> list[Span]:
+    return Store(lake).coverage(series)
+
+
+def hurried(speed: float = 35.0) -> Any:
+    """A clock 290 seconds behind ours that gains on it: it is trusted as long as a test takes."""
+    began, before = time.monotonic(), time.time() - 290
+    return lambda: before + (time.monotonic() - began) * speed
+
+
+def truth_of(sandbox: Sandbox, venue: str, symbol: str, start: int, end: int) -> list[tuple[Any, ...]]:
+    """What happened by the exchange's own word, as rows of `FILLS`."""
+    spot = venue == "htx-spot"
+    return sorted(
+        (
+            str(f.trade_id if spot else f.record), str(o.number), f.time, o.side, float(f.price), float(f.quantity), float(f.fee),
+            f.fee_currency, o.role, o.type if spot else o.type.split("-")[1],
+        )
+        for o, f in sandbox.own.fills(venue, symbol, start, end, sandbox.now())
+    )  # fmt: skip
+
+
+def rows_of(lake: Path, series: Series) -> list[tuple[Any, ...]]:
+    rows = stored(lake, series)
+    return sorted(zip(*(rows[name] for name in FILLS), strict=True))
+
+
+@pytest.mark.parametrize(
+    "faults", [(), pytest.param(ROUGH, marks=pytest.mark.wide)], ids=["a quiet day", "a rough day"]
+)
+def test_spot_fills_window_by_window(tmp_path: Path, faults: tuple[Rule, ...]) -> None:
+    """Five days of more fills than a page holds, in windows of 48 hours: each as it was; again, and nothing changes."""
+    series, start, end = Series("own_fills", "htx-spot", "btcusdt"), since(5), since(0.5)
+    with Sandbox(seed=5, limits=False, faults=Faults(*faults), own_seconds=240) as sandbox:
+        request = Request("own_fills", "htx-spot", ("BTCUSDT",), (), iso(start), iso(end))
+        assert fill(settings_for(sandbox, tmp_path), request).complete
+        truth = truth_of(sandbox, "htx-spot", "btcusdt", start, end)
+        assert len(truth) > 1000
+        assert rows_of(tmp_path / "lake", series) == truth
+        assert_covers(tmp_path / "lake", series, start, end)
+        asked = [r for r in sandbox.requests if r.path == "/v1/order/matchresults"]
+        assert (
+            max(
+                int(part.split("=")[1])
+                for r in asked
+                for part in r.query.split("&")
+                if part.startswith("size")
+            )
+            == 500
+        )
+        before, count = files(tmp_path / "lake"), len(asked)
+        assert fill(settings_for(sandbox, tmp_path), request).outcomes == []
+        assert files(tmp_path / "lake") == before
+        assert len([r for r in sandbox.requests if r.path == "/v1/order/matchresults"]) == count
+        assert not sandbox.refused_keys
+
+
+def test_own_fills_are_trades_of_the_market(tmp_path: Path) -> None:
+    """Each is found in `trades` by its number, at the same time and price."""
+    start, end = since(2), since(1)
+    with Sandbox(seed=5, limits=False) as sandbox:
+        assert fill(
+            settings_for(sandbox, tmp_path),
+            Request("own_fills", "htx-spot", ("ethusdt",), (), iso(start), iso(end)),
+        ).complete
+        rows = stored(tmp_path / "lake", Series("own_fills", "htx-spot", "ethusdt"))
+        market = sandbox.market.trades("htx-spot", "ethusdt", start, end)
+        known = dict(
+            zip(
+                map(str, market["trade_id"].tolist()),
+                zip(market["trade_time"].tolist(), market["price"].tolist(), strict=True),
+                strict=True,
+            )
+        )
+        assert len(rows["trade_id"]) > 3
+        assert [known[i] for i in rows["trade_id"]] == list(
+            zip(rows["trade_time"], rows["price"], strict=True)
+        )
+
+
+def test_the_venue_forgets(tmp_path: Path) -> None:
+    """What is older than 120 days is unobtainable; on contracts what is older than 3 days."""
+    with Sandbox(seed=5, limits=False, own_seconds=86_400) as sandbox:
+        settings = settings_for(sandbox, tmp_path)
+        for venue, symbol, days in (("htx-spot", "dogeusdt", 120), ("htx-linear", "BTC-USDT", 3)):
+            start = since(days + 5)
+            report = fill(settings, Request("own_fills", venue, (symbol,), (), iso(start), iso(since(0.1))))
+            assert report.complete, report.missing
+            series = Series("own_fills", venue, symbol)
+            found = spans(tmp_path / "lake", series)
+            assert found[0].verdict == "unobtainable"
+            edge = found[0].end
+            assert abs(time.time_ns() // 1000 - days * DAY - edge) < HOUR
+            assert rows_of(tmp_path / "lake", series) == truth_of(sandbox, venue, symbol, edge, since(0.1))
+
+
+def test_contracts_are_told_in_coins(tmp_path: Path) -> None:
+    """Two days of fills of a linear swap: contracts by their size, one side counted."""
+    start, end = since(2), since(0.2)
+    with Sandbox(seed=5, limits=False, own_seconds=600) as sandbox:
+        assert fill(
+            settings_for(sandbox, tmp_path),
+            Request("own_fills", "htx-linear", ("BTC-USDT",), (), iso(start), iso(end)),
+        ).complete
+        truth = truth_of(sandbox, "htx-linear", "BTC-USDT", start, end)
+        assert len(truth) > 150
+        assert rows_of(tmp_path / "lake", Series("own_fills", "htx-linear", "BTC-USDT")) == truth
+
+
+# ------------------------------------------------------------------------------------------------------- keys
+
+
+def test_without_a_key_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong usage, before the first request."""
+    monkeypatch.delenv("HTX_ACCESS_KEY")
+    monkeypatch.delenv("HTX_SECRET_KEY")
+    with Sandbox(limits=False) as sandbox, Session(settings_for(sandbox, tmp_path), say=print) as session:
+        with pytest.raises(
+            ConfigError, match=r"own_fills of htx-spot needs a key: set HTX_ACCESS_KEY and HTX_SECRET_KEY"
+        ):
+            backfill([Request("own_fills", "htx-spot", ("btcusdt",), (), iso(since(1)))], session)
+        with pytest.raises(ConfigError, match="the feed own_fills of htx-spot needs a key"):
+            capture(Wanted("htx-spot", ("own_fills",), ("btcusdt",)), session, threading.Event(), seconds=1)
+        assert not any("matchresults" in r.path for r in sandbox.requests)
+
+
+BOUND = ApiKey("bound000-00000000-00000000-00000", "made-up-secret", addresses=("10.1.2.3",))
+
+
+@pytest.mark.parametrize(
+    ("access", "secret", "skew", "words"),
+    [
+        (SANDBOX_KEY.access, "wrong", 0, "Verification failure"),
+        ("nobodys", "wrong", 0, "Incorrect Access key"),
+        (BOUND.access, BOUND.secret, 0, "Incorrect IP address"),
+        (SANDBOX_KEY.access, SANDBOX_KEY.secret, 301, "Invalid submission time"),
+    ],
+)
+def test_a_refused_key_ends_the_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, access: str, secret: str, skew: int, words: str
+) -> None:
+    """One question, no retry; the venue's reason is told and neither key nor signature; exit 1."""
+    monkeypatch.setenv("HTX_ACCESS_KEY", access)
+    monkeypatch.setenv("HTX_SECRET_KEY", secret)
+    with Sandbox(limits=False, keys=(BOUND,), clock=lambda: time.time() + skew) as sandbox:
+        settings = settings_for(sandbox, tmp_path)
+        with Session(settings, say=print) as session, pytest.raises(KeyRefused, match=words) as caught:
+            backfill(
+                [Request("own_fills", "htx-spot", ("btcusdt",), (), iso(since(1)), iso(since(0.5)))], session
+            )
+        assert caught.value.exit_code == 1
+        assert not any(said in str(caught.value) for said in (access, secret, "Signature="))
+        assert len([r for r in sandbox.requests if r.path == "/v1/order/matchresults"]) == 1
+
+
+# ----------------------------------------------------------------------------------------------------- socket
+
+
+def listen(
+    sandbox: Sandbox, folder: Path, feeds: tuple[str, ...], symbols: tuple[str, ...], seconds: float
+) -> Captured:
+    with Session(settings_for(sandbox, folder), say=lambda text: None) as session:
+        return capture(Wanted("htx-spot", feeds, symbols), session, threading.Event(), seconds=seconds)
+
+
+def test_fills_and_balances_as_they_come(tmp_path: Path) -> None:
+    """All symbols by one topic: each fill of the time, and every change of a balance; the key is on no tape."""
+    with Sandbox(seed=5, limits=False, own_seconds=10, ping_seconds=0.3, clock=hurried()) as sandbox:
+        done = listen(sandbox, tmp_path, ("own_fills", "own_account_updates"), ("*",), 4)
+        assert done.complete, done
+        (heard,) = spans(tmp_path / "lake", Series("own_fills", "htx-spot", "*"))
+        span = heard.start, heard.end
+        count = 0
+        for symbol in ("btcusdt", "ethusdt", "dogeusdt"):
+            series = Series("own_fills", "htx-spot", symbol)
+            truth = truth_of(sandbox, "htx-spot", symbol, span[0], span[1])
+            assert [row for row in rows_of(tmp_path / "lake", series) if span[0] <= row[2] < span[1]] == truth
+            count += len(truth)
+            if truth:
+                assert set(stored(tmp_path / "lake", series)["source"]) == {"ws"}
+        assert count > 2
+        rows = stored(tmp_path / "lake", Series("own_account_updates", "htx-spot", "*"))
+        changes = [
+            (c.time, c.currency, float(c.balance), c.kind, c.sequence)
+            for c in sandbox.own.changes(span[0], span[1], sandbox.now())
+        ]
+        told = list(
+            zip(
+                *(rows[n] for n in ("change_time", "currency", "balance", "change_type", "sequence")),
+                strict=True,
+            )
+        )
+        assert sorted(row for row in told if row[0] is not None and span[0] <= row[0] < span[1]) == sorted(
+            changes
+        )
+        snapshot = [row for row, at in zip(told, rows["updated_at"], strict=True) if row[0] is None and at]
+        assert {row[1] for row in snapshot} == {"usdt", "btc", "eth", "doge"}
+        assert all(row[3] is None for row in snapshot)
+        assert {
+            row["account_id"]
+            for row in [dict(zip(rows, v, strict=True)) for v in zip(*rows.values(), strict=True)]
+        } == {"13496526"}
+        tape = b"".join(path.read_bytes() for path in reel.reels(tmp_path / "tape"))
+        assert SANDBOX_KEY.access.encode() not in tape
+
+
+def said_on_tape(tape: Path) -> list[Any]:
+    """What our side said, as it was taped."""
+    out = []
+    for path in reel.reels(tape):
+        for _, found in reel.read(path):
+            if isinstance(found, reel.Record) and found.said.get("event") == "sent":
+                out.append(json.loads(found.body))
+    return out
+
+
+def test_what_was_lost_comes_by_rest(tmp_path: Path) -> None:
+    """A connection is dropped and kept away: the fills of that time are asked for, and the gap is healed."""
+    faults = Faults(Rule("disconnect", between=(2.0, 9.0), times=1, seconds=1.0, topic="trade.clearing#*usdt#1"))
+    with Sandbox(seed=5, limits=False, own_seconds=10, ping_seconds=0.2, faults=faults, clock=hurried()) as sandbox:
+        done = listen(sandbox, tmp_path, ("own_fills",), ("btcusdt", "ethusdt"), 6)
+        assert done.reconnects >= 1
+        assert done.complete, done
+        assert done.healed == 2
+        for symbol in ("btcusdt", "ethusdt"):
+            series = Series("own_fills", "htx-spot", symbol)
+            found = spans(tmp_path / "lake", series)
+            start, end = found[0].start, found[-1].end
+            assert {span.verdict for span in found} <= {"present", "empty"}
+            assert {span.source for span in found} == {"ws", "rest"}
+            assert end - start > 60 * SECOND
+            assert [r for r in rows_of(tmp_path / "lake", series) if start <= r[2] < end] == truth_of(
+                sandbox, "htx-spot", symbol, start, end
+            )
+        said = said_on_tape(tmp_path / "tape")
+        shown = [one["params"] for one in said if one.get("ch") == "auth"]
+        assert len(shown) == 2
+        assert all(one["accessKey"] == one["signature"] == "…" for one in shown)
+        assert not sandbox.refused_keys
+
+
+def test_the_gap_of_all_symbols_is_healed_too(tmp_path: Path) -> None:
+    """What a topic of all symbols lost is asked for symbol by symbol, and known for all of them together."""
+    faults = Faults(Rule("disconnect", between=(2.0, 9.0), times=1, seconds=1.0, topic="trade.clearing#*#1"))
+    with Sandbox(seed=5, limits=False, own_seconds=10, ping_seconds=0.2, faults=faults, clock=hurried()) as sandbox:
+        done = listen(sandbox, tmp_path, ("own_fills",), ("*",), 6)
+        assert done.complete, done
+        found = spans(tmp_path / "lake", Series("own_fills", "htx-spot", "*"))
+        start, end = found[0].start, found[-1].end
+        assert {span.verdict for span in found} <= {"present", "empty"}
+        assert {span.source for span in found} == {"ws", "rest"}
+        for symbol in ("btcusdt", "ethusdt", "dogeusdt"):
+            rows = rows_of(tmp_path / "lake", Series("own_fills", "htx-spot", symbol))
+            assert [r for r in rows if start <= r[2] < end] == truth_of(
+                sandbox, "htx-spot", symbol, start, end
+            )
+
+
+def test_a_refused_key_ends_the_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sign-in, no second: the reason is told, without the key."""
+    monkeypatch.setenv("HTX_SECRET_KEY", "wrong")
+    with Sandbox(limits=False, own_seconds=1) as sandbox:
+        with pytest.raises(KeyRefused, match=r"the key is not taken: 2002: auth\.fail") as caught:
+            listen(sandbox, tmp_path, ("own_fills",), ("*",), 20)
+        assert SANDBOX_KEY.access not in str(caught.value)
+        assert len(sandbox.sockets) == 1
+        assert sandbox.refused_keys == {"Verification failure [校验失败]": 1}
