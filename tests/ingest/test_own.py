@@ -69,8 +69,8 @@ def truth_of(sandbox: Sandbox, venue: str, symbol: str, start: int, end: int) ->
     spot = venue == "htx-spot"
     return sorted(
         (
-            str(f.trade_id if spot else f.record), str(o.number), f.time, o.side, float(f.price), float(f.quantity), float(f.fee),
-            f.fee_currency, o.role, o.type if spot else o.type.split("-")[1],
+            str(f.trade_id if spot else f.record), str(o.number), f.time, o.side, float(f.price), float(f.quantity),
+            float(f.fee), f.fee_currency, o.role, o.type if spot else o.type.split("-")[1],
         )
         for o, f in sandbox.own.fills(venue, symbol, start, end, sandbox.now())
     )  # fmt: skip
