@@ -227,6 +227,10 @@ class _Fill:
         final = min(r.venue_now for r in replies) - self.dataset.settle(self.job.series.period)
         final = self.grid.floor(final) if self.grid else final
         open_yet = [w for w in (Window(max(a.start, final), a.end) for a in answered) if w]
+        moving = merge(Window(at, at + 1) for r in replies for at in r.parsed.unsettled)
+        if moving := intersect(moving, answered):
+            self.unsettled += moving
+            answered = subtract(answered, moving)
         behind = max(r.received_at - r.venue_now for r in replies)
         if behind <= MOST_SKEW:
             self.unsettled += open_yet

@@ -110,6 +110,9 @@ def feeds_of(venue: Venue, names: Sequence[str]) -> list[Feed]:
         found = [feed for known, feed in have.items() if fnmatch.fnmatchcase(known, name)]
         if not found:
             raise UsageError(f"--feed {name!r}: {venue.name} has {', '.join(have)}")
+        # A glob means what everybody may hear, unless it means nothing else: nobody needs a key for `--feed '*'`.
+        public = [feed for feed in found if feed.dialect.sign_in is None]
+        found = public or found
         out.update({feed.name: feed for feed in found})
     return list(out.values())
 

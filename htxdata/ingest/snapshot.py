@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from htxdata.errors import UsageError, VenueError
 from htxdata.ingest.session import Session, match_symbols
 from htxdata.ingest.snapshot_instruments import Snapshot, snapshot_instruments
+from htxdata.ingest.snapshot_own import BALANCES, snapshot_balances
 from htxdata.ingest.snapshot_polls import Polled, snapshot_polled
 from htxdata.venues import VENUES
 from htxdata.venues.terms import Venue
@@ -16,7 +17,8 @@ INSTRUMENTS = "instruments"
 
 def looked_at() -> list[str]:
     """The datasets that can be looked at."""
-    return [INSTRUMENTS, *dict.fromkeys(poll.dataset for venue in VENUES for poll in venue.polls)]
+    polled = dict.fromkeys(poll.dataset for venue in VENUES for poll in venue.polls)
+    return [INSTRUMENTS, *polled, BALANCES]
 
 
 def venues_of(dataset: str, names: Sequence[str] = ()) -> list[Venue]:
@@ -25,7 +27,11 @@ def venues_of(dataset: str, names: Sequence[str] = ()) -> list[Venue]:
 
     if dataset not in looked_at():
         raise UsageError(f"snapshot {dataset!r}: choose from {', '.join(looked_at())}")
-    have = [venue for venue in VENUES if dataset == INSTRUMENTS or venue.polls_for(dataset)]
+    have = [
+        venue
+        for venue in VENUES
+        if dataset == INSTRUMENTS or venue.polls_for(dataset) or (dataset == BALANCES and venue.accounts)
+    ]
     for name in names:
         if venue_named(name) not in have:
             where = ", ".join(venue.name for venue in have)
@@ -63,6 +69,8 @@ def snapshot(
     """Look at ``dataset`` of one venue and store what is seen. ``missing`` of the answer says what could not be had."""
     if dataset == INSTRUMENTS:
         return snapshot_instruments(session, venue, symbols)
+    if dataset == BALANCES:
+        return snapshot_balances(session, venue)
     return snapshot_polled(session, dataset, venue, symbols)
 
 

@@ -62,6 +62,8 @@ class Polled:
         when = f" at {iso(self.heard)}" if self.heard else ""
         why = "do not trade or cannot have one" if self.dataset in ONLY else "do not trade"
         more = f", {len(self.left_out)} instruments that {why} left out" if self.left_out else ""
+        if self.dataset == "own_balances":
+            return f"{self.venue}: {self.dataset} of {self.rows} of {self.wanted} accounts{when}: {self.new} new rows"
         what = "baskets" if dataset_named(self.dataset).density == "states" else "rows"
         return (
             f"{self.venue}: {self.dataset} of {self.rows} of {self.wanted} instruments{when}: "

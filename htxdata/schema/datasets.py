@@ -279,6 +279,33 @@ DATASETS: tuple[Dataset, ...] = (
         settles_after=5 * SECOND,  # how soon a fill can be asked for is documented nowhere
     ),
     Dataset(
+        "own_orders",
+        "Every order of one's own, once it is over: an open one is asked for again until it is.",
+        (
+            "created_at",
+            "order_id",
+            "account_id",
+            "side",
+            "order_type",
+            "price",
+            "quantity",
+            "quote_quantity",
+            "filled_quantity",
+            "filled_quote_quantity",
+            "fee",
+            "order_status",
+            "finished_at",
+            "client_order_id",
+            *_PROVENANCE,
+        ),
+        key=("order_id",),
+        time_column="created_at",
+        nullable=frozenset({"price", "quantity", "quote_quantity", "fee", "finished_at", "client_order_id"}),
+        grains={"": "month"},
+        key_tells_time=True,
+        settles_after=5 * SECOND,
+    ),
+    Dataset(
         "own_account_updates",
         "Every change of one's own balances, and all of them whenever a connection began. The whole account is one "
         "series, whose `symbol` is `*`.",

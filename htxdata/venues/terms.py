@@ -30,6 +30,8 @@ class Parsed:
     columns: Mapping[str, Any]
     page: Page
     unfit: Any = None
+    unsettled: Sequence[int] = ()
+    """Instants of rows that are not final yet, and not among the columns: they are asked for again."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,17 @@ class Deliveries:
 
 
 @dataclass(frozen=True)
+class Accounts:
+    """How one's own balances are asked for: ``list`` for the accounts, whose ``numbers`` it tells, then ``balance`` for
+    each; ``parse`` gives the columns of ``own_balances`` and, beside them, ``symbol``."""
+
+    list: Request
+    numbers: Callable[[Reply], Sequence[str]]
+    balance: Callable[[str], Request]
+    parse: Callable[[Reply], Parsed]
+
+
+@dataclass(frozen=True)
 class Venue:
     """One venue: what can be asked of it, and how it says that something is wrong.
 
@@ -323,6 +336,7 @@ class Venue:
     """Whose keys private requests and feeds are signed with, of ``keys.NAMES``; "" where there are none."""
 
     sign: Sign | None = None
+    accounts: Accounts | None = None
 
     def feed(self, name: str) -> Feed | None:
         return next((feed for feed in self.feeds if feed.name == name), None)

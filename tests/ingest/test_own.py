@@ -14,12 +14,14 @@ from htxdata.errors import ConfigError, KeyRefused
 from htxdata.ingest.capture import Captured, Wanted, capture
 from htxdata.ingest.run import Request, backfill
 from htxdata.ingest.session import Session
+from htxdata.ingest.snapshot import snapshot
 from htxdata.market import Series
 from htxdata.sandbox import SANDBOX_KEY, ApiKey, Faults, Rule, Sandbox
 from htxdata.store import reel
 from htxdata.store.footer import Span
 from htxdata.store.partition import Store
-from htxdata.timeline import DAY, HOUR, SECOND, iso
+from htxdata.timeline import DAY, HOUR, SECOND, Window, iso
+from htxdata.venues import venue
 from tests.truth import assert_covers, files, fill, settings_for, stored
 
 FILLS = (
@@ -62,6 +64,10 @@ def hurried(speed: float = 35.0) -> Any:
     """A clock 290 seconds behind ours that gains on it: it is trusted as long as a test takes."""
     began, before = time.monotonic(), time.time() - 290
     return lambda: before + (time.monotonic() - began) * speed
+
+
+def open_session(sandbox: Sandbox, folder: Path) -> Session:
+    return Session(settings_for(sandbox, folder), say=lambda text: None)
 
 
 def truth_of(sandbox: Sandbox, venue: str, symbol: str, start: int, end: int) -> list[tuple[Any, ...]]:
@@ -138,16 +144,16 @@ def test_the_venue_forgets(tmp_path: Path) -> None:
     """What is older than 120 days is unobtainable; on contracts what is older than 3 days."""
     with Sandbox(seed=5, limits=False, own_seconds=86_400) as sandbox:
         settings = settings_for(sandbox, tmp_path)
-        for venue, symbol, days in (("htx-spot", "dogeusdt", 120), ("htx-linear", "BTC-USDT", 3)):
+        for name, symbol, days in (("htx-spot", "dogeusdt", 120), ("htx-linear", "BTC-USDT", 3)):
             start = since(days + 5)
-            report = fill(settings, Request("own_fills", venue, (symbol,), (), iso(start), iso(since(0.1))))
+            report = fill(settings, Request("own_fills", name, (symbol,), (), iso(start), iso(since(0.1))))
             assert report.complete, report.missing
-            series = Series("own_fills", venue, symbol)
+            series = Series("own_fills", name, symbol)
             found = spans(tmp_path / "lake", series)
             assert found[0].verdict == "unobtainable"
             edge = found[0].end
             assert abs(time.time_ns() // 1000 - days * DAY - edge) < HOUR
-            assert rows_of(tmp_path / "lake", series) == truth_of(sandbox, venue, symbol, edge, since(0.1))
+            assert rows_of(tmp_path / "lake", series) == truth_of(sandbox, name, symbol, edge, since(0.1))
 
 
 def test_contracts_are_told_in_coins(tmp_path: Path) -> None:
@@ -161,6 +167,115 @@ def test_contracts_are_told_in_coins(tmp_path: Path) -> None:
         truth = truth_of(sandbox, "htx-linear", "BTC-USDT", start, end)
         assert len(truth) > 150
         assert rows_of(tmp_path / "lake", Series("own_fills", "htx-linear", "BTC-USDT")) == truth
+
+
+@pytest.mark.parametrize("symbol", ["btcusdt", "ethusdt"])
+def test_orders_that_are_over(tmp_path: Path, symbol: str) -> None:
+    """Four days of orders, each as it ended, of more than fit on a page; a market order to buy says what it pays."""
+    start, end = since(4), since(0.2)
+    with Sandbox(seed=5, limits=False, own_seconds=600) as sandbox:
+        assert fill(
+            settings_for(sandbox, tmp_path),
+            Request("own_orders", "htx-spot", (symbol,), (), iso(start), iso(end)),
+        ).complete
+        rows = stored(tmp_path / "lake", Series("own_orders", "htx-spot", symbol))
+        truth = sandbox.own.orders("htx-spot", symbol, start, end, sandbox.now())
+        assert len(truth) > 300
+        assert {one.state for one in truth} == {"filled", "canceled", "partial-canceled"}
+        names = (
+            "created_at",
+            "order_id",
+            "side",
+            "order_type",
+            "price",
+            "quantity",
+            "quote_quantity",
+            "filled_quantity",
+            "order_status",
+            "finished_at",
+            "client_order_id",
+        )
+        assert sorted(zip(*(rows[name] for name in names), strict=True), key=lambda row: row[1]) == sorted(
+            (
+                (
+                    o.created_at,
+                    str(o.number),
+                    o.side,
+                    o.type,
+                    None if o.price is None else float(o.price),
+                    None if o.type == "buy-market" else float(o.amount),
+                    float(o.amount) if o.type == "buy-market" else None,
+                    float(sum(f.quantity for f in o.fills)),
+                    o.state,
+                    o.finished_at,
+                    o.client_id,
+                )
+                for o in truth
+            ),
+            key=lambda row: row[1],
+        )
+
+
+def test_an_open_order_is_asked_for_until_it_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is open its instant has no verdict, and the run is complete; the next run asks for it alone."""
+    monkeypatch.setattr("htxdata.sandbox.keys._PATIENCE", 2 * DAY)  # the exchange's clock stands still, on purpose
+    at = [0.0]
+    with Sandbox(seed=5, limits=False, own_seconds=600, clock=lambda: at[0]) as sandbox:
+        wall = time.time_ns() // 1000
+        orders = sandbox.own.orders("htx-spot", "btcusdt", wall - DAY, wall - HOUR, wall)
+        slow = next(o for o in orders if o.finished_at > o.created_at + 12 * SECOND)
+        at[0] = (slow.created_at + 10 * SECOND) / 1e6
+        settings = settings_for(sandbox, tmp_path)
+        request = Request(
+            "own_orders",
+            "htx-spot",
+            ("btcusdt",),
+            (),
+            iso(slow.created_at - HOUR),
+            iso(slow.created_at + SECOND),
+        )
+        series = Series("own_orders", "htx-spot", "btcusdt")
+        assert fill(settings, request).complete
+        assert str(slow.number) not in stored(tmp_path / "lake", series)["order_id"]
+        at[0] = (slow.finished_at + 20 * SECOND) / 1e6
+        report = fill(settings, request)
+        assert report.complete
+        assert [outcome.asked for outcome in report.outcomes] == [
+            (Window(slow.created_at, slow.created_at + 1),)
+        ]
+        assert str(slow.number) in stored(tmp_path / "lake", series)["order_id"]
+        assert fill(settings, request).outcomes == []
+
+
+def test_balances_as_they_are(tmp_path: Path) -> None:
+    """Two looks are two instants; each holds what the spot account held then, and empty accounts nothing."""
+    with (
+        Sandbox(seed=5, limits=False, own_seconds=3600) as sandbox,
+        Session(settings_for(sandbox, tmp_path), say=print) as session,
+    ):
+        for _ in range(2):
+            found = snapshot(session, "own_balances", venue("htx-spot"))
+            assert (found.missing, str(found).split(" at ")[0]) == (
+                (),
+                "htx-spot: own_balances of 3 of 3 accounts",
+            )
+        rows = stored(tmp_path / "lake", Series("own_balances", "htx-spot", "*"))
+        truth = sandbox.own.balances(sandbox.now())
+        assert len(set(rows["received_at"])) == 2
+        assert sorted(
+            zip(
+                rows["currency"],
+                rows["balance"],
+                rows["available"],
+                rows["frozen"],
+                rows["sequence"],
+                strict=True,
+            )
+        ) == sorted(
+            2 * [(name, float(held), float(held), 0.0, count) for name, (held, count) in truth.items()]
+        )
+        assert set(rows["account_id"]) == {"13496526"}
+        assert set(rows["account_type"]) == {"spot"}
 
 
 # ------------------------------------------------------------------------------------------------------- keys
@@ -272,8 +387,12 @@ def said_on_tape(tape: Path) -> list[Any]:
 
 def test_what_was_lost_comes_by_rest(tmp_path: Path) -> None:
     """A connection is dropped and kept away: the fills of that time are asked for, and the gap is healed."""
-    faults = Faults(Rule("disconnect", between=(2.0, 9.0), times=1, seconds=1.0, topic="trade.clearing#*usdt#1"))
-    with Sandbox(seed=5, limits=False, own_seconds=10, ping_seconds=0.2, faults=faults, clock=hurried()) as sandbox:
+    faults = Faults(
+        Rule("disconnect", between=(2.0, 9.0), times=1, seconds=1.0, topic="trade.clearing#*usdt#1")
+    )
+    with Sandbox(
+        seed=5, limits=False, own_seconds=10, ping_seconds=0.2, faults=faults, clock=hurried()
+    ) as sandbox:
         done = listen(sandbox, tmp_path, ("own_fills",), ("btcusdt", "ethusdt"), 6)
         assert done.reconnects >= 1
         assert done.complete, done
@@ -298,7 +417,9 @@ def test_what_was_lost_comes_by_rest(tmp_path: Path) -> None:
 def test_the_gap_of_all_symbols_is_healed_too(tmp_path: Path) -> None:
     """What a topic of all symbols lost is asked for symbol by symbol, and known for all of them together."""
     faults = Faults(Rule("disconnect", between=(2.0, 9.0), times=1, seconds=1.0, topic="trade.clearing#*#1"))
-    with Sandbox(seed=5, limits=False, own_seconds=10, ping_seconds=0.2, faults=faults, clock=hurried()) as sandbox:
+    with Sandbox(
+        seed=5, limits=False, own_seconds=10, ping_seconds=0.2, faults=faults, clock=hurried()
+    ) as sandbox:
         done = listen(sandbox, tmp_path, ("own_fills",), ("*",), 6)
         assert done.complete, done
         found = spans(tmp_path / "lake", Series("own_fills", "htx-spot", "*"))

@@ -18,7 +18,7 @@ from htxdata.venues.htx import (
     symbols,
 )
 from htxdata.venues.htx.verdicts import judge
-from htxdata.venues.terms import Deliveries, Venue
+from htxdata.venues.terms import Accounts, Deliveries, Venue
 
 
 def _sign(request: Request, host: str, keys: Keys, now: int) -> tuple[tuple[str, str], ...]:
@@ -41,6 +41,7 @@ SPOT = Venue(
     feeds=(*feeds.SPOT_FEEDS, *feeds_own.SPOT_OWN_FEEDS),
     keys="htx",
     sign=_sign,
+    accounts=Accounts(own.ACCOUNTS, own.account_ids, own.balance_request, own.balances),
 )
 
 LINEAR = Venue(

@@ -70,6 +70,68 @@ def spot_fills(reply: Reply, series: Series) -> Parsed:
     return Parsed(out, page, unfit if unfit.any() else None)
 
 
+# ------------------------------------------------------------------------------------------------ spot orders
+
+ORDER = ("created_at", "order_id", "account_id", "side", "order_type", "price", "quantity", "quote_quantity",
+         "filled_quantity", "filled_quote_quantity", "fee", "order_status", "finished_at",
+         "client_order_id")  # fmt: skip
+OVER = ("filled", "partial-canceled", "canceled")
+OPEN = ("created", "submitted", "partial-filled")
+
+
+def _orders(series: Series, ask: Ask) -> Request:
+    said = [
+        ("symbol", series.symbol),
+        ("states", ",".join((*OPEN, *OVER))),
+        ("start-time", str(-(-ask.window.start // MILLISECOND))),
+        ("end-time", str((ask.window.end - 1) // MILLISECOND)),
+        ("size", str(ask.rows)),
+    ]
+    if ask.cursor is not None:
+        said += [("from", ask.cursor), ("direct", "next")]
+    return Request("/v1/order/orders", tuple(said), private=True)
+
+
+def spot_orders(reply: Reply, series: Series) -> Parsed:
+    """Those that are over; the instants of the others are `Parsed.unsettled`. ``field-…`` is how HTX misspells
+    ``filled-…``, which it says elsewhere. The fee is a sum over fills that may have been paid in several currencies."""
+    rows = wire.slow_rows(wire.open_answer(reply.body).rows)
+    out: dict[str, list[Any]] = {name: [] for name in ORDER}
+    unfit: list[int] = []
+    times, open_yet = [], []
+    for at, row in enumerate(rows):
+        if row.get("symbol") != series.symbol:
+            raise BadReply(f"row {at} is of {row.get('symbol')!r:.60}, asked for {series.symbol!r}")
+        times.append(wire.instant(row, "created-at", at))
+        state, side = row.get("state"), side_of(row, "type", at)
+        if state in OPEN:
+            open_yet.append(times[-1])
+            continue
+        if state not in OVER:
+            raise BadReply(f"row {at}: 'state' is {state!r:.60}, which is not known")
+        market, lost = str(row["type"]).startswith(("buy-market", "sell-market")), 0
+        figures = []
+        for names in (("price",), ("amount",), ("field-amount", "filled-amount"), ("field-cash-amount",
+                      "filled-cash-amount"), ("field-fees", "filled-fees")):  # fmt: skip
+            name = next((name for name in names if name in row), names[0])
+            value, fitting = wire.number(row, name, at)
+            lost += not fitting
+            figures.append(value)
+        price, amount, filled, cash, fee = figures
+        paying = market and side == "buy"  # its amount is what was to be paid (htx-ws-v2 4: orderValue)
+        over = wire.instant(row, "finished-at", at) if row.get("finished-at") else None
+        values = (
+            times[-1], number(row, "id", at), number(row, "account-id", at), side, row["type"],
+            None if market else price, None if paying else amount, amount if paying else None, filled, cash, fee, state,
+            over, row.get("client-order-id") or None,
+        )  # fmt: skip
+        for column, value in zip(out.values(), values, strict=True):
+            column.append(value)
+        unfit.append(lost)
+    page = Page(len(times), min(times), max(times), number(rows[-1], "id", 0)) if times else Page(0)
+    return Parsed(out, page, np.array(unfit, np.uint8) if any(unfit) else None, tuple(open_yet))
+
+
 # ----------------------------------------------------------------------------------------------- linear fills
 
 
@@ -120,6 +182,11 @@ SPOT_OWN = (
         "own_fills", "/v1/order/matchresults", walk="behind", rows=500, build=_matchresults, parse=spot_fills,
         docs="htx-api 10.2 [A]: at most 48 hours a window, 120 days back, 500 rows; order and cursor as in BehindWalk",
         horizon=120 * DAY, span=48 * HOUR,
+    ),
+    Endpoint(
+        "own_orders", "/v1/order/orders", walk="behind", rows=100, build=_orders, parse=spot_orders,
+        docs="htx-api 10.2 [A]: by when they were placed, at most 48 hours a window, 180 days back, 100 rows",
+        horizon=180 * DAY, span=48 * HOUR,
     ),
 )  # fmt: skip
 LINEAR_OWN = (

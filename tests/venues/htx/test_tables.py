@@ -38,6 +38,15 @@ def endpoints(venue: Venue, dataset: str, period: str | None = None) -> tuple[En
         (LINEAR, Series("liquidations", "htx-linear", "BTC-USDT"), 0, Ask(WINDOW, 100, "77"),
          "/v5/market/liquidation_orders?contract_code=BTC-USDT&start_time=1704067200000&end_time=1704074399999"
          "&direct=next&limit=100&from=77"),
+        (SPOT, Series("own_fills", "htx-spot", "btcusdt"), 0, Ask(Window(WINDOW.start + 1, WINDOW.end), 500, "77"),
+         "/v1/order/matchresults?symbol=btcusdt&start-time=1704067200001&end-time=1704074399999&size=500"
+         "&from=77&direct=next"),
+        (SPOT, Series("own_orders", "htx-spot", "btcusdt"), 0, Ask(WINDOW, 100),
+         "/v1/order/orders?symbol=btcusdt&states=created,submitted,partial-filled,filled,partial-canceled,canceled"
+         "&start-time=1704067200000&end-time=1704074399999&size=100"),
+        (LINEAR, Series("own_fills", "htx-linear", "BTC-USDT"), 0, Ask(WINDOW, 100, "77"),
+         "/v5/trade/order/details?contract_code=BTC-USDT&start_time=1704067200000&end_time=1704074399999&limit=100"
+         "&from=77&direct=next"),
         (LINEAR, Series("liquidations", "htx-linear", "BTC-USDT"), 1, Ask(WINDOW, 50, "77"),
          "/linear-swap-api/v3/swap_liquidation_orders?contract=BTC-USDT&trade_type=0&start_time=1704067200000"
          "&end_time=1704074399999&direct=next&from_id=77"),
@@ -64,7 +73,7 @@ def test_every_request_names_the_limit_it_counts_against() -> None:
 
 def test_what_can_be_asked_of_each_market() -> None:
     """Datasets in order, and that index prices of linear contracts have no REST at all."""
-    assert list(dict.fromkeys(e.dataset for e in SPOT.endpoints)) == ["klines", "trades"]
+    assert list(dict.fromkeys(e.dataset for e in SPOT.endpoints)) == ["klines", "trades", "own_fills", "own_orders"]
     assert list(dict.fromkeys(e.dataset for e in LINEAR.endpoints)) == [
         "klines",
         "funding_rates",
@@ -74,6 +83,7 @@ def test_what_can_be_asked_of_each_market() -> None:
         "estimated_rate_klines",
         "open_interest",
         "liquidations",
+        "own_fills",
     ]
     for dataset in ("mark_klines", "premium_klines", "estimated_rate_klines"):
         assert all(len(endpoints(LINEAR, dataset, period)) == 1 for period in PERIODS)
