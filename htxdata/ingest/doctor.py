@@ -18,6 +18,7 @@ from htxdata.errors import HtxdataError
 from htxdata.ingest import doctor_lake, doctor_tape
 from htxdata.ingest.doctor_disk import PLAN_S, Estimate, disk_check, soon
 from htxdata.ingest.doctor_hosts import Asking, clock_check, host_checks
+from htxdata.ingest.doctor_keys import key_checks
 from htxdata.ingest.doctor_settings import settings_check, software_check
 from htxdata.ingest.doctor_terms import Check, masked
 from htxdata.keys import secret_values
@@ -33,7 +34,7 @@ def examine(
     env = os.environ if environ is None else environ
     began = time.monotonic()
     say("asking the hosts")
-    asking = Asking(settings)
+    asking, keys = Asking(settings), key_checks(settings, env)
     checks = [
         _safely("software", software_check),
         _safely("configuration", lambda: settings_check(settings, env)),
@@ -63,6 +64,7 @@ def examine(
     need, why = estimate.end(soon(began, PLAN_S), grown) if estimate else (None, "the lake is none")
     checks += host_checks(asked)
     checks.append(clock_check(asked))
+    checks += [check.end() for check in keys]
     for key, folder in (("lake", lake), ("tape", tape)):
         if isinstance(folder, Check):
             checks.append(folder)

@@ -294,6 +294,27 @@ class Accounts:
 
 
 @dataclass(frozen=True)
+class KeyRow:
+    """What a venue says of a key. ``permissions`` are its words; ``days_left`` None: it does not expire."""
+
+    permissions: tuple[str, ...]
+    addresses: tuple[str, ...]
+    days_left: int | None
+    status: str
+
+
+@dataclass(frozen=True)
+class Permits:
+    """How a venue is asked what a key may do: who its owner is (``user``, ``user_of``), and then what he has of keys.
+    ``key_of`` finds the one that asks among them. They raise ``BadReply``."""
+
+    user: Request
+    user_of: Callable[[Reply], str]
+    ask: Callable[[str], Request]
+    key_of: Callable[[Reply, Keys], KeyRow]
+
+
+@dataclass(frozen=True)
 class Venue:
     """One venue: what can be asked of it, and how it says that something is wrong.
 
@@ -337,6 +358,7 @@ class Venue:
 
     sign: Sign | None = None
     accounts: Accounts | None = None
+    permits: Permits | None = None
 
     def feed(self, name: str) -> Feed | None:
         return next((feed for feed in self.feeds if feed.name == name), None)

@@ -17,7 +17,7 @@ Captured = pytest.CaptureFixture[str]
 def test_a_healthy_machine_is_told_in_a_table_and_as_json(tmp_path: Path, capsys: Captured) -> None:
     """Exit code 0; the answer alone is on stdout, what is under way on stderr; no secret in either."""
     with Sandbox(seed=3) as sandbox, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HTX_SECRET_KEY", "hush-hush")
+        patch.setenv("HASHKEY_SECRET_KEY", "hush-hush")
         name = str(configuration(sandbox, tmp_path, archive=True))
         assert main(["--config", name, "doctor"]) == 0
         said = capsys.readouterr()

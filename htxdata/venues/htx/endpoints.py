@@ -13,12 +13,13 @@ from htxdata.venues.htx import (
     inverse,
     linear,
     own,
+    permits,
     signing,
     spot,
     symbols,
 )
 from htxdata.venues.htx.verdicts import judge
-from htxdata.venues.terms import Accounts, Deliveries, Venue
+from htxdata.venues.terms import Accounts, Deliveries, Permits, Venue
 
 
 def _sign(request: Request, host: str, keys: Keys, now: int) -> tuple[tuple[str, str], ...]:
@@ -42,6 +43,7 @@ SPOT = Venue(
     keys="htx",
     sign=_sign,
     accounts=Accounts(own.ACCOUNTS, own.account_ids, own.balance_request, own.balances),
+    permits=Permits(permits.USER, permits.user_of, permits.ask, permits.key_of),
 )
 
 LINEAR = Venue(
