@@ -153,7 +153,8 @@ def parser() -> argparse.ArgumentParser:
     capture.add_argument("--venue", required=True, help="htx-spot, htx-linear, htx-inverse, htx-futures")
     capture.add_argument(
         "--feed", action="append", required=True, metavar="F",
-        help="trades klines book quotes funding liquidations index, or a glob; once per value",
+        help="trades klines book quotes funding liquidations index own_fills own_account_updates, or a glob; "
+        "once per value; own_… need a key (docs/keys.md)",
     )  # fmt: skip
     capture.add_argument(
         "--symbol", action="append", required=True, metavar="S",
@@ -193,7 +194,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     snapshot.add_argument(
         "dataset", metavar="DATASET",
-        help="instruments, open_interest, index_constituents, indicative_funding_rates",
+        help="instruments, open_interest, index_constituents, indicative_funding_rates, own_balances (needs a key)",
     )  # fmt: skip
     snapshot.add_argument(
         "--venue", action="append", default=[], help="once per value; every venue that has it where left out"

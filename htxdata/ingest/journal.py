@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from htxdata.config import SECRETS
 from htxdata.errors import HtxdataError
 from htxdata.ingest.backfill import Outcome
+from htxdata.keys import SECRETS, secret_values
 from htxdata.market import Series
 from htxdata.timeline import Window, iso
 
@@ -52,10 +52,9 @@ def redact(text: str, secrets: Mapping[str, str] | None = None) -> str:
     """``text`` without keys, signatures, log-ins, or the query of any address; nor the values of the secrets set."""
     text = _LOGIN.sub(rf"\1{HIDDEN}@", _QUERY.sub(rf"\1?{HIDDEN}", text))
     text = _PAIR.sub(rf"\1{HIDDEN}", text)
-    known = os.environ if secrets is None else secrets
-    for name in SECRETS:
-        value = known.get(name)
-        if value and len(value) > 3:
+    known = secret_values() if secrets is None else [secrets.get(name, "") for name in SECRETS]
+    for value in known:
+        if len(value) > 3:
             text = text.replace(value, HIDDEN)
     return text
 

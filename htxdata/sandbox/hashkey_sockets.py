@@ -56,6 +56,7 @@ class HashkeyDialect:
     host: str
     path: str
     patience: int = 1
+    plain: bool = False
 
     def ping(self, ms: int) -> tuple[str, str]:
         raise NotImplementedError  # HashKey pings nobody here
