@@ -14,7 +14,7 @@ import pytest
 from htxdata import config
 from htxdata.cli import main
 from htxdata.cli.options import parser
-from htxdata.sandbox import Sandbox
+from htxdata.sandbox import SANDBOX_KEY, Sandbox
 from htxdata.schema.dictionary import render
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,6 +127,8 @@ def test_the_first_backfill_and_the_python_example_work(
     with Sandbox(limits=False) as sandbox:
         for key, base in sandbox.hosts.items():
             monkeypatch.setenv(f"HTXDATA_HOSTS__{key.upper()}", base)
+        monkeypatch.setenv("HTX_ACCESS_KEY", SANDBOX_KEY.access)
+        monkeypatch.setenv("HTX_SECRET_KEY", SANDBOX_KEY.secret)
         for words in typed(ROOT / "README.md", "htxdata"):
             if "--help" not in words:
                 words = ["3s" if word == "1h" else word for word in words]

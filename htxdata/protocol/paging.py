@@ -326,8 +326,9 @@ class BehindWalk:
 
     For endpoints of which neither the direction nor the order within an instant is known, and whose rows share instants
     (the fills of one order): a cut through an instant loses nothing, for nobody goes on by time. Rows that come while a
-    window is walked are told by the next run. A short page is no end (the cap may be lower than we think), and an empty
-    one behind rows must say so ``looks`` times: an exchange in trouble says it where there is more.
+    window is walked are told by the next run. A page of fewer than ``least`` rows was all there was; a longer one is no
+    end, however short (the cap may be lower than we think), and an empty one behind rows must say so ``looks`` times:
+    an exchange in trouble says it where there is more.
     """
 
     window: Window
@@ -335,6 +336,9 @@ class BehindWalk:
     span: int
     answered: list[Window] = field(default_factory=list)
     looks: int = 3
+    least: int = 20
+    """No venue cuts a page below so many rows (HTX's default size)."""
+
     step: int = 1000
     """Rows lie at multiples of so many microseconds: HTX's instants are whole milliseconds."""
 
@@ -360,6 +364,8 @@ class BehindWalk:
                 if page.count == 1 and page.cursor is not None:
                     return  # the row itself, once more
                 raise _no_advance(ask, page, "the cursor was not heeded")
+            if page.count < self.least:
+                return
             seen.add(page.cursor)
             ask, empty = Ask(part, self.most, cursor=page.cursor), 0
 

@@ -64,7 +64,7 @@ def test_every_row_is_told(times: list[int], newest: bool, inclusive: bool, cap:
     rows = [(time, number) for number, time in enumerate(times)]
     venue = Books(rows, newest, inclusive, cap)
     window = Window(start, 57_003)
-    walk = driven(BehindWalk(window, 500, SPAN), venue)
+    walk = driven(BehindWalk(window, 500, SPAN, least=2), venue)
     assert {row for row in rows if start <= row[0] < 57_003} <= set(venue.told)
     assert merge(walk.answered) == [window]
     assert all(ask.window.length <= SPAN for ask in venue.asked)
@@ -75,13 +75,13 @@ def test_an_empty_page_behind_rows_is_not_believed_at_once(times: list[int], lie
     """An exchange in trouble says "nothing more" twice where there is more."""
     rows = [(time, number) for number, time in enumerate(times)]
     venue = Books(rows, True, False, 2, liar=lies)
-    driven(BehindWalk(Window(0, 60_000), 500, SPAN), venue)
+    driven(BehindWalk(Window(0, 60_000), 500, SPAN, least=2), venue)
     assert set(rows) <= set(venue.told)
 
 
 def test_a_cursor_that_is_not_heeded() -> None:
     """The same page again is no progress, and no end."""
-    walk = BehindWalk(Window(0, SPAN), 500, SPAN)
+    walk = BehindWalk(Window(0, SPAN), 500, SPAN, least=2)
     steps = walk.steps()
     next(steps)
     steps.send(Page(3, 0, 5000, "7"))
@@ -103,3 +103,11 @@ def test_where_no_row_can_lie_nobody_is_asked() -> None:
     venue = Books([(1000, 1), (2000, 2)], True, False, 9)
     walk = driven(BehindWalk(Window(1001, 2000), 500, SPAN), venue)
     assert (venue.asked, walk.answered) == ([], [Window(1001, 2000)])
+
+
+def test_a_page_that_is_shorter_than_any_cap_is_the_end() -> None:
+    """Nineteen rows are one request; twenty are asked behind, until three answers say that nothing follows."""
+    for count, asked in ((19, 1), (20, 4)):
+        venue = Books([(1000 * n % SPAN, n) for n in range(count)], True, False, 500)
+        driven(BehindWalk(Window(0, SPAN), 500, SPAN), venue)
+        assert len(venue.asked) == asked
