@@ -8,6 +8,7 @@
     │   ├── UnknownSymbol             2  the venue has no such symbol
     │   └── LakeUnusable              2  the lake's folder cannot be read or written
     ├── KeyRefused                    1  the venue does not take the key
+    ├── OutcomeUnknown                1  whether the venue did what it was told
     ├── Incomplete                    3  some spans are missing; the message says which and why
     ├── VenueError                    3  the venue did not give what was asked for
     │   ├── Refused                   3  the venue answered with an error of its own
@@ -50,6 +51,10 @@ class LakeUnusable(UsageError):
 
 class KeyRefused(HtxdataError):
     """The venue does not take the key, and why. Nothing else is asked with it: knocking on earns a ban."""
+
+
+class OutcomeUnknown(HtxdataError):
+    """The venue was told to do something, and whether it did is not known. It must be asked, never told again."""
 
 
 class Incomplete(HtxdataError):

@@ -30,7 +30,8 @@ venue's word."""
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET. ``path`` begins with a slash and is not percent-encoded; ``params`` keep their order.
+    """A GET, unless ``method`` says otherwise. ``path`` begins with a slash and is not percent-encoded; ``params`` keep
+    their order.
 
     ``pool`` names which of the host's limits the request counts against, where it has several; it is not sent. Neither
     is ``private``: whoever sends it signs it with a key, anew for each attempt. A signature is never part of this
@@ -41,6 +42,7 @@ class Request:
     params: tuple[tuple[str, str], ...] = ()
     pool: str = ""
     private: bool = False
+    method: Literal["GET", "POST"] = "GET"
 
     def __str__(self) -> str:
         query = "&".join(f"{name}={value}" for name, value in self.params)

@@ -107,7 +107,7 @@ class Rest:
         if harmed is not None:
             return await self._send(request, harmed, headers | dict(harmed.headers))
         if self._own.serves(host, request.method, path):
-            made = self._private(request, Ask(host, path, query, now, bend_of(fired)))
+            made = self._private(request, Ask(host, path, query, now, bend_of(fired)), await request.read())
             return await self._send(request, made, headers, fired)
         if endpoint is None:
             absent = hashkey_answers.lost(path) if host == HASHKEY else page("404 Not Found", 404)
@@ -140,10 +140,10 @@ class Rest:
             made = self._made(endpoint, ask)
         return await self._send(request, made, headers, fired)
 
-    def _private(self, request: web.BaseRequest, ask: Ask) -> Answer:
+    def _private(self, request: web.BaseRequest, ask: Ask, body: bytes) -> Answer:
         said = [(name, str(value)) for name, value in request.query.items()]
         try:
-            return self._own.answer(ask, request.method, said, request.host, request.remote or "")
+            return self._own.answer(ask, request.method, said, request.host, request.remote or "", body)
         except Refusal as refusal:
             return refusal.answer
 

@@ -101,6 +101,7 @@ class Sandbox:
         )
         self.own = Own(self.market, int(own_seconds * 1_000_000))
         self._keys = Keys({key.access: key for key in (SANDBOX_KEY, *keys)})
+        self._own_rest = OwnRest(self.own, self._keys)
         self._bucket = Bucket(self.market, self.replay, self.faults, options)
         self._clock, self._asked_port = clock, port
         self._began: float | None = None
@@ -148,6 +149,11 @@ class Sandbox:
     def violation_times(self) -> list[tuple[float, str, str]]:
         """(monotonic seconds, host key, path) of each of them."""
         return list(self._door.violations)
+
+    @property
+    def placed(self) -> list[dict[str, Any]]:
+        """The orders that were placed by request, as they look now."""
+        return [dict(row) for row in self._own_rest.placed]
 
     @property
     def refused_keys(self) -> dict[str, int]:
@@ -256,7 +262,7 @@ class Sandbox:
                 self._manners,
                 self._sockets,
                 self._commands,
-                OwnRest(self.own, self._keys),
+                self._own_rest,
             )
             rest = Rest(
                 self._exchange,
@@ -267,7 +273,7 @@ class Sandbox:
                 workers,
                 archive,
                 sockets,
-                OwnRest(self.own, self._keys),
+                self._own_rest,
             )
             runner = web.ServerRunner(
                 web.Server(rest.answer, access_log=None), handle_signals=False, shutdown_timeout=0.05

@@ -19,7 +19,7 @@ from functools import cache, lru_cache
 from importlib import metadata
 from urllib.parse import quote, urlsplit
 
-from htxdata.errors import ConfigError, KeyRefused, Refused, Unreachable
+from htxdata.errors import ConfigError, KeyRefused, OutcomeUnknown, Refused, Unreachable
 from htxdata.protocol import backoff, pacing
 from htxdata.protocol.pacing import SECOND_NS
 from htxdata.protocol.wire import Fault, FaultKind, LimitHeaders, Reply, Request
@@ -120,6 +120,42 @@ class Client:
         The sink is asked before each attempt what is still missing, and keeps what it was given by the failed ones.
         """
         return self._persist(request, sink)
+
+    def tell(self, request: Request, body: bytes) -> Reply:
+        """Say it once: a POST with a JSON body, on a new connection, never repeated whatever comes of it.
+
+        Raises `OutcomeUnknown` where it was sent and no whole, sure answer came (a 5xx, a cut or garbled reply,
+        silence, the venue's own "try again"); `Refused` or `KeyRefused` where the venue surely did not do it;
+        `Unreachable` where it was surely not sent.
+        """
+        if request.private and self._sign is None:
+            raise ConfigError(f"{self.host}{request.path} needs a key, and this client has none")
+        try:
+            leave = self._wait(request, None)
+            line = self._lines.fresh()
+        except Failed as failed:
+            raise Unreachable(f"{self.host}{request.path}: not sent: {failed.fault.message}") from None
+        try:
+            answer = line.ask(self._target(request), body=body)
+        except Failed as failed:
+            raise self._unsure(request, failed.fault) from None
+        finally:
+            self._tally()
+            line.close()
+        outcome, _ = self._weigh(
+            Reply(request, answer.status, answer.body, self._now_us(), answer.headers), leave
+        )
+        if isinstance(outcome, Reply):
+            return outcome
+        if outcome.kind == "key":
+            raise KeyRefused(f"{self.host}{request.path}: the key is not taken: {outcome.message}")
+        if outcome.retryable and outcome.kind not in ("throttled", "banned"):
+            raise self._unsure(request, outcome)
+        raise Refused(outcome.kind, f"{self.host}{request.path}: {outcome.message}")
+
+    def _unsure(self, request: Request, fault: Fault) -> OutcomeUnknown:
+        why = f"{fault.kind}: {fault.message}"
+        return OutcomeUnknown(f"{self.host}{request.path}: whether it was done is not known: {why}")
 
     def _persist(self, request: Request, sink: Sink | None) -> Reply:
         if request.private and self._sign is None:

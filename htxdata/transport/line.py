@@ -107,8 +107,11 @@ class Line:
         self.used = False
         self.reusable = True
 
-    def _head(self, target: str, sink: Sink | None) -> bytes:
+    def _head(self, target: str, sink: Sink | None, body: bytes | None) -> bytes:
         """The whole request. ``target`` is percent-encoded, so nothing in it can end a line."""
+        if body is not None:
+            said = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            return f"POST {self._origin}{target} HTTP/1.1\r\n{said}{self._fixed}".encode("ascii") + body
         lines = self._fixed if sink is None else f"{self._plain}{_lines(sink.asks())}\r\n"
         return f"GET {self._origin}{target} HTTP/1.1\r\n{lines}".encode("ascii")
 
@@ -128,8 +131,9 @@ class Line:
         self.reusable = False
         self._connection.close()
 
-    def ask(self, target: str, sink: Sink | None = None) -> Answer:
-        """``target`` is a percent-encoded path with its query. On `Failed` the line is closed.
+    def ask(self, target: str, sink: Sink | None = None, body: bytes | None = None) -> Answer:
+        """``target`` is a percent-encoded path with its query. On `Failed` the line is closed. A ``body`` (JSON) makes
+        it a POST.
 
         What a ``sink`` took is not in the answer's body. Nothing is decompressed on its way there.
         """
@@ -137,8 +141,8 @@ class Line:
         seen = False
         try:
             self._connection.sock.settimeout(self._limits.silence_s)
-            self._connection.sock.sendall(self._head(target, sink))
-            response = self._response(self._connection.sock, method="GET")
+            self._connection.sock.sendall(self._head(target, sink, body))
+            response = self._response(self._connection.sock, method="GET" if body is None else "POST")
             response.begin()
             seen = True
             headers = _lower(response)

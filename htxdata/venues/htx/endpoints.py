@@ -23,7 +23,7 @@ from htxdata.venues.terms import Accounts, Deliveries, Permits, Venue
 
 
 def _sign(request: Request, host: str, keys: Keys, now: int) -> tuple[tuple[str, str], ...]:
-    return signing.sign_params("GET", host, request.path, request.params, keys, now)
+    return signing.sign_params(request.method, host, request.path, request.params, keys, now)
 
 
 SPOT = Venue(

@@ -203,10 +203,15 @@ LINEAR_OWN = (
 ACCOUNTS = Request("/v1/account/accounts", private=True)
 
 
+def accounts(reply: Reply) -> list[tuple[str, str]]:
+    """The numbers of the accounts that work, and the kind of each."""
+    rows = list(enumerate(wire.slow_rows(wire.open_answer(reply.body).rows)))
+    working = [(at, row) for at, row in rows if word(row, "state", at) == "working"]
+    return [(number(row, "id", at), word(row, "type", at)) for at, row in working]
+
+
 def account_ids(reply: Reply) -> list[str]:
-    """The numbers of the accounts that work."""
-    rows = wire.slow_rows(wire.open_answer(reply.body).rows)
-    return [number(row, "id", at) for at, row in enumerate(rows) if word(row, "state", at) == "working"]
+    return [number for number, _ in accounts(reply)]
 
 
 def balance_request(account: str) -> Request:
