@@ -286,7 +286,7 @@ class Client:
     def _weigh(self, reply: Reply, leave: Leave) -> tuple[Reply | Fault, float]:
         fault = backoff.settle(reply.status, self._judge(reply))
         if 300 <= reply.status < 400:
-            where = reply.headers.get("location", "nowhere")
+            where = reply.headers.get("location", "nowhere").partition("?")[0]  # it may repeat what was signed
             fault = Fault("refused", f"HTTP {reply.status} to {where!r}, not followed")
         counted, turn = leave[0]  # the narrowest limit that the request counts against
         strikes = 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from htxdata.errors import ConfigError, KeyRefused, Unreachable
+from htxdata.errors import ConfigError, KeyRefused, Refused, Unreachable
 from htxdata.protocol.backoff import Patience
 from htxdata.protocol.wire import Fault, Reply, Request
 from htxdata.transport.budget import Budget
@@ -59,6 +59,21 @@ def test_nothing_that_fails_tells_the_signature(venue: LocalVenue) -> None:
     while error is not None:
         assert "Signature" not in repr(error)
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("status", [302, 400])
+def test_no_refusal_tells_the_signature(venue: LocalVenue, status: int) -> None:
+    """Neither the venue's own no, nor a redirect that repeats the signed address."""
+    venue.script += [answer(status=status, location="/elsewhere?Signature=a%2Bb%2Fc%3D")]
+
+    def judge(reply: Reply) -> Fault | None:
+        return Fault("refused", "no") if reply.status == 400 else None
+
+    with client(venue, signed, judge) as one, pytest.raises(Refused) as caught:
+        one.get(ASK)
+    assert "Signature" in venue.heard[0]
+    assert "Signature" not in str(caught.value)
+    assert ("/elsewhere" in str(caught.value)) == (status == 302)
 
 
 def test_a_refused_key_is_not_shown_again(venue: LocalVenue) -> None:
