@@ -11,7 +11,7 @@ import orjson
 from .instruments import INSTRUMENTS, SPOT
 from .keys import V2
 from .own import ACCOUNT, TRADED, Change, Fill, Order, Own
-from .own_rest import plain
+from .own_asks import plain
 from .websocket_feeds import LATE, Feed
 from .websocket_floor import Floor
 from .websocket_lines import Line
