@@ -345,6 +345,41 @@ _HASHKEY_FUNDINGS = [
 _FILTERS = '[{"tickSize":"0.1","filterType":"PRICE_FILTER"},{"stepSize":"%s","filterType":"LOT_SIZE"}]'
 
 
+def _own(series: Series, rows: list[dict[str, str]]) -> bytes:
+    return f'{{"status":"ok","data":[{_text(rows)}]}}'.encode()
+
+
+_OTHER = (lambda body: body.replace(b'"btcusdt"', b'"ethusdt"', 1),)
+_FILLS = [
+    {
+        "symbol": '"btcusdt"', "fee-currency": '"btc"', "source": '"spot-api"', "price": '"42283.5"',
+        "created-at": created, "role": role, "order-id": "345487249132375", "match-id": "5014", "trade-id": trade,
+        "filled-amount": '"0.0125"', "filled-fees": '"0.000025"', "filled-points": '"0"', "fee-deduct-currency": '""',
+        "id": "313288753120940", "type": '"buy-limit"',
+    }
+    for created, role, trade in (("1704067200000", '"taker"', "1085"), ("1704067260123", '"maker"', "1086"))
+]  # fmt: skip
+_ORDERS = [
+    {
+        "id": number, "symbol": '"btcusdt"', "account-id": "13496526", "client-order-id": '"a1"', "amount": '"5.0"',
+        "price": '"1.25"', "created-at": created, "type": '"sell-limit"', "field-amount": '"5.0"',
+        "field-cash-amount": '"6.25"', "field-fees": '"0.0125"', "finished-at": created, "state": '"filled"',
+        "canceled-at": "0",
+    }
+    for number, created in (("357632718898331", "1704067200000"), ("357632718898332", "1704067260123"))
+]  # fmt: skip
+_DETAILS = [
+    {
+        "id": number, "contract_code": '"BTC-USDT"', "order_id": '"1513834754585190400"', "trade_id": '"152022944"',
+        "side": '"sell"', "type": '"market"', "role": '"TAKER"', "trade_price": '"62688.2"', "trade_volume": '"2"',
+        "trade_turnover": '"125.3764"', "created_time": created, "fee_currency": '"USDT"', "trade_fee": '"0.07522584"',
+    }
+    for number, created in (
+        ('"1513834754679549965"', '"1704067200000"'), ('"1513834754679549966"', '"1704067260123"')
+    )
+]  # fmt: skip
+
+
 def _coin_margined(code: str, delivery: str) -> dict[str, str]:
     return {
         "symbol": '"BTC"',
@@ -360,6 +395,25 @@ def _coin_margined(code: str, delivery: str) -> dict[str, str]:
 TONGUES = {
     "htx-spot": Tongue(
         {
+            "/v1/order/matchresults": Speech(
+                "btcusdt",
+                _FILLS,
+                _own,
+                ("id", "created-at", "order-id", "trade-id", "price", "filled-amount", "filled-fees"),
+                "created-at",
+                ("order-id", "trade-id", "price", "filled-amount"),
+                _OTHER,
+            ),
+            "/v1/order/orders": Speech(
+                "btcusdt",
+                _ORDERS,
+                _own,
+                ("id", "created-at", "account-id", "price", "amount", "field-amount", "field-cash-amount",
+                 "field-fees"),
+                "created-at",
+                ("id", "account-id"),
+                _OTHER,
+            ),
             "/market/history/candles": _spot(),
             "/market/history/kline": _spot(),
             "/market/history/trade": Speech(
@@ -438,6 +492,15 @@ TONGUES = {
                 "ts",
                 ("volume", "value"),
                 (*_CODE, lambda body: body.replace(b'"amount_type":1', b'"amount_type":2', 1)),
+            ),
+            "/v5/trade/order/details": Speech(
+                "BTC-USDT",
+                _DETAILS,
+                _five,
+                ("id", "created_time", "order_id", "trade_price", "trade_turnover", "trade_fee"),
+                "created_time",
+                ("id", "order_id", "trade_price", "trade_turnover"),
+                _CODE,
             ),
             "/v5/market/liquidation_orders": Speech(
                 "BTC-USDT",

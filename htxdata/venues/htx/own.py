@@ -52,8 +52,9 @@ def spot_fills(reply: Reply, series: Series) -> Parsed:
     """``id`` is the number of the record, by which pages go on; the trade's is ``trade-id``."""
     rows = wire.slow_rows(wire.open_answer(reply.body).rows)
     out: dict[str, list[Any]] = {name: [] for name in FILL}
-    unfit = np.zeros(len(rows), np.uint8)
+    unfit, behind = np.zeros(len(rows), np.uint8), ""
     for at, row in enumerate(rows):
+        behind = number(row, "id", at)
         if row.get("symbol") != series.symbol:
             raise BadReply(f"row {at} is of {row.get('symbol')!r:.60}, asked for {series.symbol!r}")
         fee, currency, lost = paid(row, ("filled-fees", "fee-currency", "filled-points", "fee-deduct-currency"), at)
@@ -66,7 +67,7 @@ def spot_fills(reply: Reply, series: Series) -> Parsed:
             column.append(value)
         unfit[at] = lost + (not price[1]) + (not quantity[1])
     times = out["trade_time"]
-    page = Page(len(times), min(times), max(times), number(rows[-1], "id", 0)) if times else Page(0)
+    page = Page(len(times), min(times), max(times), behind) if times else Page(0)
     return Parsed(out, page, unfit if unfit.any() else None)
 
 
@@ -98,8 +99,9 @@ def spot_orders(reply: Reply, series: Series) -> Parsed:
     rows = wire.slow_rows(wire.open_answer(reply.body).rows)
     out: dict[str, list[Any]] = {name: [] for name in ORDER}
     unfit: list[int] = []
-    times, open_yet = [], []
+    times, open_yet, behind = [], [], ""
     for at, row in enumerate(rows):
+        behind = number(row, "id", at)
         if row.get("symbol") != series.symbol:
             raise BadReply(f"row {at} is of {row.get('symbol')!r:.60}, asked for {series.symbol!r}")
         times.append(wire.instant(row, "created-at", at))
@@ -121,14 +123,14 @@ def spot_orders(reply: Reply, series: Series) -> Parsed:
         paying = market and side == "buy"  # its amount is what was to be paid (htx-ws-v2 4: orderValue)
         over = wire.instant(row, "finished-at", at) if row.get("finished-at") else None
         values = (
-            times[-1], number(row, "id", at), number(row, "account-id", at), side, row["type"],
+            times[-1], behind, number(row, "account-id", at), side, row["type"],
             None if market else price, None if paying else amount, amount if paying else None, filled, cash, fee, state,
             over, row.get("client-order-id") or None,
         )  # fmt: skip
         for column, value in zip(out.values(), values, strict=True):
             column.append(value)
         unfit.append(lost)
-    page = Page(len(times), min(times), max(times), number(rows[-1], "id", 0)) if times else Page(0)
+    page = Page(len(times), min(times), max(times), behind) if times else Page(0)
     return Parsed(out, page, np.array(unfit, np.uint8) if any(unfit) else None, tuple(open_yet))
 
 
@@ -153,8 +155,9 @@ def linear_fills(reply: Reply, series: Series) -> Parsed:
     fill an order in several pieces [B]."""
     rows = wire.slow_rows(wire.open_answer(reply.body).rows)
     out: dict[str, list[Any]] = {name: [] for name in FILL}
-    unfit = np.zeros(len(rows), np.uint8)
+    unfit, behind = np.zeros(len(rows), np.uint8), ""
     for at, row in enumerate(rows):
+        behind = number(row, "id", at)
         if str(row.get("contract_code", "")).upper() != series.symbol.upper():
             raise BadReply(f"row {at} is of {row.get('contract_code')!r:.60}, asked for {series.symbol!r}")
         side = row.get("side")
@@ -165,7 +168,7 @@ def linear_fills(reply: Reply, series: Series) -> Parsed:
             raise BadReply(f"row {at}: 'trade_price' is 0: no price")
         fee, fitting = wire.number(row, "trade_fee", at)
         values = (
-            wire.instant(row, "created_time", at), number(row, "id", at), number(row, "order_id", at), side, price,
+            wire.instant(row, "created_time", at), behind, number(row, "order_id", at), side, price,
             float(f"{turnover / price:.12g}"), fee, word(row, "fee_currency", at),
             role_of({"role": str(row.get("role")).lower()}, "role", at), word(row, "type", at), None,
         )  # fmt: skip
@@ -173,7 +176,7 @@ def linear_fills(reply: Reply, series: Series) -> Parsed:
             column.append(value)
         unfit[at] = (not fine) + (not fitting)
     times = out["trade_time"]
-    page = Page(len(times), min(times), max(times), number(rows[-1], "id", 0)) if times else Page(0)
+    page = Page(len(times), min(times), max(times), behind) if times else Page(0)
     return Parsed(out, page, unfit if unfit.any() else None)
 
 
