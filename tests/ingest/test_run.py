@@ -438,7 +438,7 @@ def test_a_wrong_keep_is_said_by_its_place_in_the_file(tmp_path: Path, sandbox: 
         (Keep("htx-spto", "klines", ("btcusdt",), ("1day",), "2024-01-01"), "venue 'htx-spto'"),
         (Keep("htx-spot", "klines", ("btcusdt",), ("1day",), "never"), "since: 'never'"),
     ):
-        settings = Settings(base.lake, base.tape, base.hosts, base.budgets, (good, wrong), "here.toml")
+        settings = Settings(base.lake, base.tape, base.hosts, base.budgets, (good, wrong), origin="here.toml")
         with pytest.raises(ConfigError) as caught, Session(settings, say=lambda text: None) as session:
             make_plans(keep_requests(settings), session)
         assert str(caught.value).startswith("here.toml, [[keep]] 2: ")
