@@ -25,12 +25,11 @@ __all__ = ["DATASETS", "VENUES", "__version__", "feeds", "open_lake"]
 
 
 def open_lake(root: str | Path | None = None) -> Lake:
-    """Open a lake read-only: ``root`` is a folder; without it, the ``lake`` of ``htxdata.toml`` or the environment.
-
-    Opens in milliseconds, whatever the lake's size, and is safe beside running writers. A folder that is missing is an
-    empty lake; ``LakeUnusable`` where it is a file. Besides what is stored it gives bars of any period
-    (``period="7min"``, ``"utc_day"``), bars of trades (``lake.bars``) and as-of joins (``lake.asof``). All instants are
-    UTC.
+    """Open a lake read-only: ``root`` is a folder or ``s3://bucket/prefix``; without it, the ``lake`` of
+    ``htxdata.toml`` or the environment. Opens in milliseconds, whatever the lake's size, and is safe beside running
+    writers. A folder that is missing is an empty lake; ``LakeUnusable`` where it is a file. A bucket is first asked
+    when something is. Besides what is stored it gives bars of any period (``period="7min"``, ``"utc_day"``), bars of
+    trades (``lake.bars``) and as-of joins (``lake.asof``). All instants are UTC.
     """
     from htxdata.research.lake import Lake
 

@@ -111,22 +111,34 @@ class Settings:
         return base.rstrip("/")
 
 
-def local_lake(settings: Settings) -> Path:
-    """The lake's folder. A bucket is refused: it has no store yet."""
+def lake(settings: Settings) -> Path | str:
+    """Where the lake is: a folder, or a text ``s3://bucket/prefix``."""
+    if settings.lake.startswith("s3://"):
+        return settings.lake
     return _folder("lake", settings.lake)
 
 
 def local_tape(settings: Settings) -> Path:
+    """The tape's folder. It is on the machine that hears: every frame is on its disk within half a second, and a bucket
+    has nothing that could be appended to."""
     return _folder("tape", settings.tape)
 
 
 def _folder(key: str, value: str) -> Path:
     if "://" in value:
-        raise ConfigError(f"{key} = {value!r}: only a local folder can be a {key} so far")
+        allowed = "a folder or s3://bucket/prefix" if key == "lake" else "a folder of this machine"
+        why = "" if key == "lake" else ", also where the lake is in a bucket: what is heard is appended to it at once"
+        raise ConfigError(f"{key} = {_shown(value)!r}: it must be {allowed}{why}")
     path = Path(value)
     if path.exists() and not path.is_dir():
         raise LakeUnusable(f"{key} = {value!r}: a file is in the way, a folder is needed")
     return path
+
+
+def _shown(url: str) -> str:
+    """A URL without the user and password that somebody may have written into it."""
+    head, sign, rest = url.partition("://")
+    return f"{head}{sign}{rest.rpartition('@')[2]}"
 
 
 _TABLES = ("hosts", "budgets", "serve", "alerts")

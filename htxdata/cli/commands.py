@@ -220,7 +220,7 @@ def coverage(options: argparse.Namespace) -> int:
         return standing(options, settings)
     broken: list[CorruptPartition] = []
     found = lake_coverage(
-        config.local_lake(settings), dataset=options.dataset, venue=options.venue, symbol=options.symbol or None,
+        config.lake(settings), dataset=options.dataset, venue=options.venue, symbol=options.symbol or None,
         period=options.period or None, on_broken=broken.append,
     )  # fmt: skip
     entries = []
@@ -308,7 +308,7 @@ def query(options: argparse.Namespace) -> int:
                          "--print-views prints the views: leave the SQL out")  # fmt: skip
     if options.format == "parquet" and options.output is None and sys.stdout.isatty():
         raise UsageError("--format parquet needs --output F (or a pipe)")
-    with Lake(str(config.local_lake(settings_of(options)))) as lake:
+    with Lake(config.lake(settings_of(options))) as lake:
         if options.print_views:
             text = lake.views_sql()
             if options.output is None:

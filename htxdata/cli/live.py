@@ -136,7 +136,7 @@ def distil(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     with show.counting("reels") as step:
         done = run(
-            Store(config.local_lake(settings)), config.local_tape(settings), venue=options.venue, feed=options.feed,
+            Store(config.lake(settings)), config.local_tape(settings), venue=options.venue, feed=options.feed,
             again=options.again, say=show.note, on_step=lambda name, done, of: step(name, done + 1, of),
         )  # fmt: skip
     if options.json:

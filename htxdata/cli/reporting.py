@@ -26,7 +26,7 @@ def report(options: argparse.Namespace) -> int:
     chosen = Chosen(
         options.dataset, options.venue, options.symbol or None, options.period or None, start, end
     )
-    what = page.content(config.local_lake(settings), chosen, page.clock())
+    what = page.content(config.lake(settings), chosen, page.clock())
     _replace(options.output, page.render(what))
     print(options.output)
     broken = what["broken"]

@@ -27,7 +27,7 @@ def export(options: argparse.Namespace) -> int:
     which = engine(options.engine)
     start, end = (_read(option, getattr(options, option), parse_instant) for option in ("start", "end"))
     latency = _read("latency", options.latency, duration)
-    lake = Lake(config.local_lake(settings_of(options)))
+    lake = Lake(config.lake(settings_of(options)))
     with contextlib.closing(lake), show.counting("symbols") as step:
         done = export(
             which.name, lake, options.output, venue=options.venue, symbols=options.symbol, wanted=options.period,

@@ -34,7 +34,7 @@ def audit(options: argparse.Namespace) -> int:
 
     check_names(options)
     settings = settings_of(options)
-    store = Store(config.local_lake(settings))
+    store = Store(config.lake(settings))
     start, end = (_instant(option, getattr(options, option)) for option in ("start", "end"))
     with show.counting("partitions") as step:
         report = run(
@@ -126,7 +126,7 @@ def compact(options: argparse.Namespace) -> int:
 
     check_names(options)
     settings = settings_of(options)
-    store = Store(config.local_lake(settings))
+    store = Store(config.lake(settings))
     with show.counting("partitions") as step:
         report = compact_lake(
             store, **_chosen(options), keeper=keeper, on_step=lambda name, done, of: step(name, done + 1, of)

@@ -15,7 +15,6 @@ from htxdata.market import Series, grid_of
 from htxdata.schema import Dataset
 from htxdata.schema import dataset as dataset_named
 from htxdata.schema.arrow import arrow_schema
-from htxdata.store import disk
 from htxdata.store.footer import Footer
 from htxdata.store.layout import Partition
 from htxdata.store.partition import Store
@@ -98,7 +97,7 @@ class Held:
 @contextmanager
 def opened(store: Store, partition: Partition) -> Iterator[Held | None]:
     """The newest generation; ``None`` where there is none. Raises ``CorruptPartition`` where it is no file of ours."""
-    found = disk.open_newest(store.folder(partition))
+    found = store.verbs.open_newest(store.folder(partition))
     if found is None:
         yield None
         return

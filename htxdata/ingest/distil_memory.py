@@ -19,12 +19,12 @@ from typing import Any
 import msgspec
 
 from htxdata.errors import LakeUnusable, StoreError
-from htxdata.store import disk
+from htxdata.store.place import Root, beside, verbs
 
 VERSION = 2
 """To be raised with every change of a parser, or of anything below: then all reels are read again."""
 
-_FOLDER = ".htxdata/distilled"
+_FOLDER = "distilled"
 
 
 class Stretch(msgspec.Struct, array_like=True):
@@ -128,8 +128,9 @@ _encode = msgspec.msgpack.Encoder().encode
 class Memory:
     """What is known of the reels of one tape, in one lake."""
 
-    def __init__(self, lake: Path, tape: Path) -> None:
-        self._lake, self._tape = lake, tape
+    def __init__(self, lake: Root, tape: Path) -> None:
+        self._lake, self._tape, self._beside = lake, tape, beside(lake)
+        self._verbs = verbs(lake)
 
     def recall(self, reel: Path) -> Known:
         """What was known; a blank where there is nothing to go by."""
@@ -154,21 +155,21 @@ class Memory:
 
     def _place(self, reel: Path) -> Path:
         inside = reel.relative_to(self._tape)
-        return (self._lake / _FOLDER / inside).with_suffix(".known")
+        return (self._beside / _FOLDER / inside).with_suffix(".known")
 
     def _there(self, folder: str) -> bool:
-        return disk.newest(f"{self._lake}/{folder}") is not None
+        return self._verbs.newest(f"{self._lake}/{folder}") is not None
 
 
 @contextmanager
-def alone(lake: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """While another process distils into the same lake, wait, and say so."""
-    folder = lake / _FOLDER
+def alone(lake: Root, say: Callable[[str], None]) -> Iterator[None]:
+    """While another process of this machine distils into the same lake, wait, and say so."""
+    folder = beside(lake) / _FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise LakeUnusable(f"the lake {str(lake)!r} cannot be written: {error.strerror}") from error
+        raise LakeUnusable(f"the lake {str(lake)!r} cannot be written: {error.strerror} ({folder})") from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

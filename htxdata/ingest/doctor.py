@@ -15,13 +15,14 @@ from pathlib import Path
 from htxdata import config
 from htxdata.config import Settings
 from htxdata.errors import HtxdataError
-from htxdata.ingest import doctor_lake, doctor_tape
+from htxdata.ingest import doctor_bucket, doctor_lake, doctor_tape
 from htxdata.ingest.doctor_disk import PLAN_S, Estimate, disk_check, soon
 from htxdata.ingest.doctor_hosts import Asking, clock_check, host_checks
 from htxdata.ingest.doctor_keys import key_checks
 from htxdata.ingest.doctor_settings import settings_check, software_check
 from htxdata.ingest.doctor_terms import Check, masked
 from htxdata.keys import secret_values
+from htxdata.store.place import SCHEME, root_of
 
 Say = Callable[[str], None]
 
@@ -40,7 +41,9 @@ def examine(
         _safely("configuration", lambda: settings_check(settings, env)),
     ]
     asking.wait(0.5)  # what answers is timed before the walk keeps this process busy
-    lake, tape = _folder("lake", settings), _folder("tape", settings)
+    in_bucket = settings.lake.startswith(SCHEME)
+    lake = _root(settings) if in_bucket else _folder("lake", settings)
+    tape = _folder("tape", settings)
     estimate = Estimate(settings) if isinstance(lake, Path) else None
     grown: Mapping[str, tuple[int, int]] = {}
     health: list[Check] = []
@@ -49,12 +52,20 @@ def examine(
         try:
             found = doctor_lake.look(lake)
             grown = found.grown
-            health += doctor_lake.lake_checks(settings.lake, lake, found)
+            health += doctor_lake.lake_checks(settings.lake, found)
         except Exception as error:  # a doctor that falls ill names what he caught
             health.append(_ill("lake", error))
+    bucket: Check | None = None
+    if in_bucket:
+        say("looking through the lake")
+        try:
+            bucket, seen = doctor_bucket.examine(settings.lake)
+            health += doctor_lake.lake_checks(settings.lake, seen) if seen else []
+        except Exception as error:
+            bucket = _ill("bucket of the lake", error)
     if isinstance(tape, Path):
         say("looking at the tapes")
-        known = lake if isinstance(lake, Path) else Path("")
+        known = Path("") if isinstance(lake, Check) else lake
         try:
             health += doctor_tape.tape_checks(settings.tape, tape, doctor_tape.look(tape, known))
         except Exception as error:
@@ -65,7 +76,9 @@ def examine(
     checks += host_checks(asked)
     checks.append(clock_check(asked))
     checks += [check.end() for check in keys]
-    for key, folder in (("lake", lake), ("tape", tape)):
+    for key, folder in (("lake", bucket or lake), ("tape", tape)):
+        if isinstance(folder, str):
+            continue
         if isinstance(folder, Check):
             checks.append(folder)
         else:
@@ -75,10 +88,18 @@ def examine(
     return [masked(check, secrets) for check in (*checks, *health)]
 
 
+def _root(settings: Settings) -> str | Check:
+    """The root of a lake in a bucket, or what is wrong with it."""
+    try:
+        return str(root_of(settings.lake))
+    except HtxdataError as error:
+        return Check("bucket of the lake", "problem", str(error))
+
+
 def _folder(key: str, settings: Settings) -> Path | Check:
     """The folder that is set, or what is wrong with it."""
     try:
-        return (config.local_lake if key == "lake" else config.local_tape)(settings).expanduser().absolute()
+        return Path((config.lake if key == "lake" else config.local_tape)(settings)).expanduser().absolute()
     except HtxdataError as error:
         return Check(f"disk of the {key}", "problem", str(error))
     except OSError as error:

@@ -33,6 +33,7 @@ OLD_S = 3600.0
 class Found:
     """What a walk saw. ``grown`` is, by dataset, bytes and rows: how much room a row takes."""
 
+    there: bool = True
     partitions: int = 0
     files: int = 0
     rows: int = 0
@@ -51,6 +52,7 @@ def look(root: Path, *, walk_s: float = WALK_S, rows_s: float = ROWS_S) -> Found
     """The state of the lake in ``root``; nothing where there is none."""
     found = Found()
     if not root.is_dir():
+        found.there = False
         return found
     until = time.monotonic() + walk_s
     sound: list[tuple[Dataset, str]] = []
@@ -65,9 +67,9 @@ def look(root: Path, *, walk_s: float = WALK_S, rows_s: float = ROWS_S) -> Found
     return found
 
 
-def lake_checks(name: str, root: Path, found: Found) -> list[Check]:
+def lake_checks(name: str, found: Found) -> list[Check]:
     """``name`` is the lake as it is written in the settings."""
-    if not root.is_dir():
+    if not found.there:
         return [
             Check(
                 "lake", "ok", f"there is no lake {name!r} yet: the first backfill makes it", {"partitions": 0}

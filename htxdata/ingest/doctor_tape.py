@@ -14,6 +14,7 @@ from htxdata.errors import HtxdataError
 from htxdata.ingest.distil_memory import Memory
 from htxdata.ingest.doctor_terms import Check, Some, counted
 from htxdata.store import reel, tape
+from htxdata.store.place import Root
 from htxdata.timeline import iso
 
 LOOK_S = 2.0
@@ -37,7 +38,7 @@ class Reels:
     scanned: int = 0
 
 
-def look(root: Path, lake: Path, *, seconds: float = LOOK_S) -> Reels:
+def look(root: Path, lake: Root, *, seconds: float = LOOK_S) -> Reels:
     found = Reels()
     if not root.is_dir():
         return found

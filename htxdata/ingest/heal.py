@@ -7,13 +7,11 @@ nobody would, and whoever globs the lake would wait for its ``part.parquet`` for
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from htxdata.ingest.revisions import DIFFERENCES
 from htxdata.market import Series
-from htxdata.store import disk
 from htxdata.store.partition import Store
 
 
@@ -27,25 +25,10 @@ def heal_lake(store: Store, series: Iterable[Series]) -> int:
         if line.dataset not in ("klines", "kline_revisions", DIFFERENCES):
             lines.append(Series(DIFFERENCES, line.venue, line.symbol))
         for partition in (p for each in lines for p in store.partitions(each)):
-            if _unfinished(store.folder(partition)):
+            if store.verbs.unfinished(store.folder(partition)):
                 store.commit(partition, None)
                 healed += 1
     return healed
-
-
-def _unfinished(folder: str) -> bool:
-    """An unfinished write, or a newest generation that is not yet what everybody reads."""
-    try:
-        if any(name.endswith((".tmp", ".away")) for name in os.listdir(folder)):
-            return True
-        newest = disk.newest(folder)
-        if newest is None or newest.number == 0:
-            return False
-        return not os.path.exists(f"{folder}/{disk.PART}") or not os.path.samefile(
-            newest.path, f"{folder}/{disk.PART}"
-        )
-    except FileNotFoundError:
-        return False
 
 
 def heal_tape(tape: Path) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import urlsplit
 
-from htxdata.config import POOLS, Settings, local_lake, local_tape
+from htxdata.config import POOLS, Settings, local_tape
+from htxdata.config import lake as lake_of
 from htxdata.errors import (
     BadReply,
     ConfigError,
@@ -52,7 +53,7 @@ class Session:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.store = Store(local_lake(self.settings))
+        self.store = Store(lake_of(self.settings))
         self.tape = local_tape(self.settings)
         self.proven: dict[str, int] = {}
         self.damaged: dict[Series, tuple[Window, CorruptPartition]] = {}
@@ -141,7 +142,7 @@ class Session:
                 assert venue.bucket is not None
                 base = self.settings.host(host)
                 budget = Budget(base.partition("://")[2], self.settings.budgets[host])
-                spool = self.store.root / ".htxdata" / "spool"
+                spool = self.store.beside / "spool"
                 self._downloads[host] = Downloads(base, budget, venue.bucket, spool, stop=self.stop)
             return self._downloads[host]
 

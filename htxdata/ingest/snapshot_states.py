@@ -18,7 +18,6 @@ from htxdata.errors import BadReply
 from htxdata.market import Series
 from htxdata.schema import Dataset
 from htxdata.schema import dataset as dataset_named
-from htxdata.store import disk
 from htxdata.store.coverage import Asked
 from htxdata.store.layout import folder_of, partitions
 from htxdata.store.merge import times_of
@@ -47,8 +46,11 @@ class Held:
 
 @contextmanager
 def in_turn(store: Store, series: Series) -> Iterator[None]:
-    """One look at a time: threads and processes wait for each other, and the turn of who dies is over."""
-    with disk.locked(store.root, f"{store.root}/{folder_of(series)}", store.grace):
+    """One look at a time: threads and processes wait for each other, and the turn of who dies is over.
+
+    Machines that share a lake in a bucket do not: of two that look at the same time both may store what they saw.
+    """
+    with store.verbs.turn(store.root, f"{store.root}/{folder_of(series)}"):
         yield
 
 

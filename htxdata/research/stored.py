@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -18,6 +17,7 @@ from htxdata.store import footer, ledger
 from htxdata.store.footer import Span
 from htxdata.store.lake import EVER, view_over
 from htxdata.store.layout import Pattern, Selection
+from htxdata.store.place import Root, verbs
 from htxdata.timeline import Grid, Window, to_datetime
 
 KNOWN = frozenset({"present", "empty"})
@@ -28,7 +28,7 @@ _CANDLES_AT_ONCE = 400_000
 
 
 def periods_of(
-    root: Path, declared: Dataset, venue: Pattern, symbol: Pattern
+    root: Root, declared: Dataset, venue: Pattern, symbol: Pattern
 ) -> dict[tuple[str, str], list[str]]:
     """Venue and symbol of the series that are meant, and the periods that are stored of each."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -46,7 +46,7 @@ def spans(paths: Iterable[str]) -> list[Span]:
     """What these very files say that they cover: rows and verdicts are of one generation. ``FileNotFoundError``."""
     found: list[Span] = []
     for path in paths:
-        with open(path, "rb") as file:
+        with verbs(path).open_path(path, tail=True) as file:
             found.extend(footer.read(file, path).spans)
     return found
 
@@ -90,7 +90,7 @@ def candles(declared: Dataset, paths: list[str], hull: Window) -> Iterator[Colum
 def _candles_of(declared: Dataset, hull: Window, path: str) -> Columns:
     words = ["source"]
     try:
-        with pq.ParquetFile(path, read_dictionary=words, page_checksum_verification=True) as file:
+        with pq.ParquetFile(verbs(path).source(path), read_dictionary=words, page_checksum_verification=True) as file:
             names = [name for name in resample.read(declared) if name in file.schema_arrow.names]
             table = file.read(columns=names, use_threads=False)
     except pa.ArrowException as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from htxdata.research import macros
 from htxdata.research.asof import text
@@ -12,6 +11,7 @@ from htxdata.schema.sql import select_list, view_columns
 from htxdata.store import findings, ledger
 from htxdata.store.coverage import with_missing
 from htxdata.store.layout import Selection
+from htxdata.store.place import Look, Root, verbs
 
 _HEAD = """
 -- The views and macros of a lake, made by htxdata ("htxdata query --print-views"). duckdb -init views.sql
@@ -22,12 +22,14 @@ SET TimeZone = 'UTC';
 """.strip()
 
 
-def views_sql(root: Path, venue_days: Sequence[tuple[str, int]]) -> str:
+def views_sql(root: Root, venue_days: Sequence[tuple[str, int]]) -> str:
     """The text. ``venue_days``: venues, and microseconds after midnight UTC when their days open.
 
     Views have the columns and types of the lake's own, and read ``part.parquet`` of every partition.
     """
-    views = [_view(root, entry) for entry in DATASETS if entry.stored]
+    stored = [entry for entry in DATASETS if entry.stored]
+    look = ledger.look_at(root, stored, Selection())
+    views = [_view(root, entry, look) for entry in stored]
     return "\n".join(
         [_HEAD, macros.BUCKETS, macros.venue_days(venue_days), *views, _coverage(root), _findings(root), ""]
     )
@@ -37,9 +39,9 @@ def _stone(columns: Sequence[tuple[str, str]]) -> str:
     return "SELECT " + ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns) + " WHERE false"
 
 
-def _view(root: Path, declared: Dataset) -> str:
+def _view(root: Root, declared: Dataset, look: Look) -> str:
     body = _stone(view_columns(declared))
-    if next(ledger.files(root, declared, Selection()), None) is not None:
+    if next(ledger.files(root, declared, Selection(), look=look), None) is not None:
         folders = "/".join("*" for _ in (*declared.path_columns, "cell"))
         files = text(f"{_literal(root)}/{declared.name}/{folders}/part.parquet")
         body = (
@@ -49,12 +51,12 @@ def _view(root: Path, declared: Dataset) -> str:
     return f'CREATE OR REPLACE VIEW "{declared.name}" AS {body};'
 
 
-def _literal(root: Path) -> str:
+def _literal(root: Root) -> str:
     """A folder in which a glob means nothing but itself."""
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(root))
 
 
-def _coverage(root: Path) -> str:
+def _coverage(root: Root) -> str:
     columns = view_columns(next(entry for entry in DATASETS if entry.name == "coverage"))
     rows = []
     for line, spans in ledger.lake_coverage(root).items():
@@ -75,9 +77,9 @@ def _coverage(root: Path) -> str:
     return f"CREATE OR REPLACE VIEW coverage AS {body};"
 
 
-def _findings(root: Path) -> str:
+def _findings(root: Root) -> str:
     body = _stone([(name, kind) for name, kind, _ in findings.COLUMNS])
-    if Path(root, findings.FILE).exists():
+    if verbs(root).load(f"{root}/{findings.FILE}") is not None:
         names = ", ".join(f'"{name}"' for name, _, _ in findings.COLUMNS)
         body = f"SELECT {names} FROM read_parquet({text(f'{_literal(root)}/{findings.FILE}')})"
     return f"CREATE OR REPLACE VIEW {findings.VIEW} AS {body};"

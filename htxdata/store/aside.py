@@ -11,7 +11,6 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
@@ -25,6 +24,7 @@ from htxdata.schema.arrow import UNFIT
 from htxdata.store import disk
 from htxdata.store import rows as files
 from htxdata.store.footer import Footer
+from htxdata.store.place import Root, Verbs
 from htxdata.store.rows import Reader
 
 _IN_MEMORY = 1 << 20  # 8 MB of them
@@ -89,12 +89,14 @@ class Aside:
     With ``proof`` it is read again before it is published: ``RowsLost`` where it is not what was written.
     """
 
-    def __init__(self, root: Path, folder: str, schema: pa.Schema, *, proof: bool = False) -> None:
-        self._folder = folder
+    def __init__(
+        self, verbs: Verbs, root: Root, folder: str, schema: pa.Schema, *, proof: bool = False
+    ) -> None:
+        self._verbs, self._folder = verbs, folder
         self._digest = Digest(schema) if proof else None
         disk.step("begin")
         with disk.telling(folder):
-            self._draft = disk.Draft(root, folder)
+            self._draft = verbs.draft(root, folder)
             self._sink = pa.OSFile(self._draft.path, "wb")
         self._writer = files.Writer(self._sink, schema)
         self._closed = False
@@ -134,7 +136,12 @@ class Aside:
             with self.opened(declared) as again:
                 prove(again, footer, self._digest)
             disk.step("proved")
-        disk.publish_draft(folder, newest, self._draft, absorbed)
+        self._verbs.publish_draft(folder, newest, self._draft, absorbed)
+
+    @property
+    def closed(self) -> bool:
+        """Whether its footer is written: no other can be given to it."""
+        return self._closed
 
     @property
     def size(self) -> int:

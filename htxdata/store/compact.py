@@ -15,8 +15,9 @@ killed on the way leaves the old state or the new one. Where nothing differs not
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO
 
 import numpy as np
@@ -108,10 +109,12 @@ def compact_lake(
     """
     began = time.monotonic()
     selection = layout.Selection(venue, symbol, period)
+    meant = list(layout.stored_datasets(dataset))
+    look = ledger.look_at(store.root, meant, selection)
     found = [
         partition
-        for declared in layout.stored_datasets(dataset)
-        for partition in ledger.partitions(store.root, declared, selection)
+        for declared in meant
+        for partition in ledger.partitions(store.root, declared, selection, look=look)
     ]
     report = Report()
     for number, partition in enumerate(found):
@@ -122,7 +125,7 @@ def compact_lake(
         except CorruptPartition as error:
             done = Compacted(left=(str(error),))
         report.add(partition, done)
-    report.removed += disk.sweep(f"{store.root}/.htxdata", _ABANDONED)
+    report.removed += disk.sweep(str(store.beside), _ABANDONED)
     report.seconds = time.monotonic() - began
     return report
 
@@ -132,40 +135,44 @@ def compact(store: Store, partition: Partition, on_replace: OnReplace = None) ->
     what was read; nothing was replaced then. The lock is held while a file is read and rewritten (three million trades:
     3 s, and 0.4 s to see that there is nothing to do), so that writers wait; readers do not."""
     folder = store.folder(partition)
-    leftovers = disk.leftovers(folder)
-    with disk.locked(store.root, folder, store.grace) as newest:
-        pass
+    verbs = store.verbs
+    before = verbs.untidy(folder)
+    leftovers = before.leftovers
+    newest = verbs.tidy(store.root, folder, store.grace)
+    after = verbs.untidy(folder) if leftovers else before
     if newest is None:
-        left = _alone(partition, disk.strangers(folder))
-        return Compacted(removed=len(leftovers - disk.leftovers(folder)), left=left)
+        left = _alone(partition, after.strangers)
+        return Compacted(removed=len(leftovers - after.leftovers), left=left)
     absorbed = 0
     unlike: list[str] = []
-    for name in disk.strangers(folder):
+    for name in after.strangers:
         try:
             _absorb(store, partition, name, on_replace)
             absorbed += 1
         except _Unlike as error:
             unlike.append(f"{folder}/{name} stays beside the partition: {error}")
-    with disk.locked(store.root, folder, store.grace) as newest:
-        assert newest is not None
-        done = _rewritten(store, partition, folder, newest)
-    removed = len(leftovers - disk.leftovers(folder))
+    done = verbs.alone(store.root, folder, store.grace, partial(_rewritten, store, partition, folder))
+    removed = len(leftovers - verbs.untidy(folder).leftovers) if leftovers else 0
     return Compacted(
         done.rewritten, absorbed, removed, done.rows, done.before, done.after, (*unlike, *done.left)
     )
 
 
-def _alone(partition: Partition, names: list[str]) -> tuple[str, ...]:
+def _alone(partition: Partition, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{partition}: {name} lies where htxdata never committed anything" for name in names)
 
 
 # ------------------------------------------------------------------------------------------------- our own file
 
 
-def _rewritten(store: Store, partition: Partition, folder: str, newest: disk.Generation) -> Compacted:
-    """Under the lock: write the newest generation anew where it is not laid out, or not sorted, as it should be."""
+def _rewritten(
+    store: Store, partition: Partition, folder: str, newest: disk.Generation | None
+) -> Compacted:
+    """Write the newest generation anew where it is not laid out, or not sorted, as it should be."""
     declared = dataset(partition.dataset)
-    with open(newest.path, "rb") as file:
+    if newest is None:  # somebody has just removed it
+        return Compacted()
+    with store.verbs.open_path(newest.path) as file:
         reader = rows.Reader(declared, file, newest.path)
         size = file.seek(0, 2)
         ordered = _is_ordered(declared, reader)
@@ -174,7 +181,7 @@ def _rewritten(store: Store, partition: Partition, folder: str, newest: disk.Gen
         if not ordered and (why := _unsortable(declared, file, newest.path)):
             return Compacted(rows=reader.rows, left=(f"{newest.path}: {why}",))
         read = reader.tables() if ordered else _sorted(declared, file, newest.path)
-        with Aside(store.root, folder, reader.schema, proof=True) as out:
+        with Aside(store.verbs, store.root, folder, reader.schema, proof=True) as out:
             for table in read:
                 out.write(table)
             out.close(reader.footer)
@@ -238,7 +245,7 @@ def _absorb(store: Store, partition: Partition, name: str, on_replace: OnReplace
     declared = dataset(partition.dataset)
     with Writer(store, partition, on_replace=on_replace, absorbed=name) as writer:
         try:
-            with open(path, "rb") as file:
+            with store.verbs.open_path(path) as file:
                 found = pq.ParquetFile(file, page_checksum_verification=True)
                 _check(declared, found)
                 said = _said(file)

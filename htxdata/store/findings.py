@@ -1,4 +1,4 @@
-"""What the last audits found: ``<lake>/.htxdata/audit.parquet``, written aside and replaced at once.
+"""What the last audits found: ``<lake>/.htxdata/audit.parquet``, replaced at once.
 
 Derived from the lake and nothing else: deleting it loses what the next audit says again. The view ``audit_findings``
 shows it. Its columns differ from the fields of a finding where SQL reserves the word (``check``, ``at``, ``column``).
@@ -7,16 +7,14 @@ shows it. Its columns differ from the fields of a finding where SQL reserves the
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import io
+from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from htxdata.errors import CorruptPartition, LakeUnusable
+from htxdata.errors import CorruptPartition
+from htxdata.store.place import Root, verbs
 
 FILE = ".htxdata/audit.parquet"
 VIEW = "audit_findings"
@@ -36,61 +34,45 @@ COLUMNS: tuple[tuple[str, str, pa.DataType], ...] = (
 SCHEMA = pa.schema([pa.field(name, kind) for name, _, kind in COLUMNS])
 
 
-def read(root: Path | str) -> pa.Table:
+def read(root: Root) -> pa.Table:
     """The findings that are stored; none where nothing was ever audited."""
-    path = Path(root, FILE)
+    path = f"{root}/{FILE}"
     try:
-        with path.open("rb") as file:
-            return pq.read_table(file).select(SCHEMA.names).cast(SCHEMA)
-    except FileNotFoundError:
-        return SCHEMA.empty_table()
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise CorruptPartition(
-            f"{path} cannot be read: {error}; delete it, the next audit writes it"
-        ) from error
+        content = verbs(root).load(path)
+    except OSError as error:
+        raise CorruptPartition(_unreadable(path, error)) from error
+    return _table(path, content)
 
 
-def replace(root: Path | str, change: Callable[[pa.Table], pa.Table]) -> bool:
-    """Put ``change(what is stored)`` in its place; whether anything differs. Where nothing does, nothing is written."""
-    if not Path(root).is_dir():
-        return False  # no lake, and so nothing in it
-    with _alone(root):
-        try:
-            before = read(root)
-        except CorruptPartition:
-            before = None
+def replace(root: Root, change: Callable[[pa.Table], pa.Table]) -> bool:
+    """Put ``change(what is stored)`` in its place; whether anything differs. Where nothing does, nothing is written.
+
+    Two audits at once keep each other's findings: the second to end goes by what the first wrote.
+    """
+    path = f"{root}/{FILE}"
+
+    def changed(content: bytes | None) -> bytes | None:
+        before = None
+        with contextlib.suppress(CorruptPartition):
+            before = _table(path, content)
         after = change(SCHEMA.empty_table() if before is None else before).cast(SCHEMA)
         if before is not None and after.equals(before):
-            return False
-        _write(Path(root, FILE), after)
-        return True
+            return None
+        sink = io.BytesIO()
+        pq.write_table(after, sink, compression="zstd")
+        return sink.getvalue()
+
+    return verbs(root).swap(root, path, changed)
 
 
-def _write(target: Path, table: pa.Table) -> None:
-    aside = target.with_name(f".{uuid.uuid4().hex}.tmp")
+def _table(path: str, content: bytes | None) -> pa.Table:
+    if content is None:
+        return SCHEMA.empty_table()
     try:
-        with aside.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        raise LakeUnusable(f"{target} cannot be written: {error.strerror}") from error
+        return pq.read_table(io.BytesIO(content)).select(SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise CorruptPartition(_unreadable(path, error)) from error
 
 
-@contextlib.contextmanager
-def _alone(root: Path | str) -> Iterator[None]:
-    """Two audits at once keep each other's findings: the second to end waits, and reads what the first wrote."""
-    path = Path(root, FILE).with_name("audit.lock")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise LakeUnusable(f"{path} cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
+def _unreadable(path: str, error: Exception) -> str:
+    return f"{path} cannot be read: {error}; delete it, the next audit writes it"

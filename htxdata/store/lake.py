@@ -7,6 +7,7 @@ lake itself, is refused by the parse (``store/reading.py``).
 Every answer is read from the newest immutable generation of each partition, found by arithmetic and short listings
 (a standing view over 20,000 files costs 280 to 680 ms a query, a narrowed list 2.5). ``part.parquet`` is for others.
 A generation stays for 15 minutes after it was superseded: a relation must be run within that time, or be made anew.
+So it is in a bucket, whose generations DuckDB reads through ``store/duck_files.py``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from htxdata.errors import CorruptPartition, LakeUnusable, UsageError
 from htxdata.market import Series
 from htxdata.schema import DATASETS, Dataset, dataset
 from htxdata.schema.sql import select_list, view_columns
-from htxdata.store import findings, footer, ledger, narrow, reading
+from htxdata.store import findings, footer, ledger, narrow, place, reading
 from htxdata.store.coverage import with_missing
 from htxdata.store.footer import Span
 from htxdata.store.layout import Pattern, Selection
@@ -49,13 +50,15 @@ def open_lake(root: Path | str) -> Lake:
 
 
 class Lake:
-    """A lake to be read. A folder that is missing is an empty lake: every view exists and has no rows."""
+    """A lake to be read: a folder, or ``s3://bucket/prefix``.
+
+    One that is missing is an empty lake: every view exists and has no rows.
+    """
 
     def __init__(self, root: Path | str) -> None:
-        if "://" in str(root):
-            raise LakeUnusable(f"the lake {root} cannot be opened: only local folders can be read so far")
-        self.root = Path(root).expanduser().absolute()
-        if self.root.exists() and not self.root.is_dir():
+        self.root = place.root_of(root)
+        self.verbs = place.verbs(self.root)
+        if isinstance(self.root, Path) and self.root.exists() and not self.root.is_dir():
             raise LakeUnusable(f"the lake {self.root} cannot be opened: it is a file")
         self._database = duckdb.connect(
             config={
@@ -64,6 +67,10 @@ class Lake:
                 "autoload_known_extensions": False,
             }
         )
+        if isinstance(self.root, str):
+            from htxdata.store.duck_files import BucketFiles
+
+            self._database.register_filesystem(BucketFiles(self.root))
         for setting in (
             "SET GLOBAL TimeZone = 'UTC'",
             "SET GLOBAL parquet_metadata_cache = true",  # our files never change: a full list is bound in half the time
@@ -395,9 +402,9 @@ class Lake:
                 return make(self._cursor(), views)
             except (duckdb.Error, FileNotFoundError) as error:
                 paths = [path for files in views.values() for path in files]
-                if _some_gone(paths) and attempt < _ATTEMPTS - 1:
+                if not all(map(self.verbs.is_there, paths)) and attempt < _ATTEMPTS - 1:
                     continue
-                _raise_corrupt(paths, error)
+                _raise_corrupt(self.verbs, paths, error)
                 if isinstance(error, duckdb.PermissionException):
                     raise UsageError(self._outside(paths, error)) from error
                 raise UsageError(str(error)) from error
@@ -474,15 +481,11 @@ def instant_of(value: Instant, name: str) -> int | None:
     )
 
 
-def _some_gone(paths: list[str]) -> bool:
-    return any(not Path(path).exists() for path in paths)
-
-
-def _raise_corrupt(paths: list[str], said: Exception) -> None:
+def _raise_corrupt(verbs: place.Verbs, paths: list[str], said: Exception) -> None:
     whole = not isinstance(said, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException))
     for path in paths:
         try:
-            with open(path, "rb") as file:
+            with verbs.open_path(path, tail=True) as file:
                 footer.read(file, path)
                 if whole:  # what DuckDB found wrong may lie in Parquet's metadata, and not in ours
                     import pyarrow.parquet as pq
@@ -500,7 +503,7 @@ def _raise_damaged(declared: Dataset, path: str, said: str) -> None:
         return
     from htxdata.store import rows
 
-    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+    with contextlib.suppress(FileNotFoundError), place.verbs(path).open_path(path) as file:
         for _ in rows.Reader(declared, file, path).tables():
             pass
 

@@ -2,7 +2,8 @@
 
 There is no second truth: ``<lake>/.htxdata/coverage.cache`` repeats footers, each with the path, mtime, size and inode
 of the generation that it was read from. One walk with ``scandir`` and ``stat`` validates it; a footer that changed is
-read again (36 us each). A lake that cannot be written has no cache and is read every time.
+read again (36 us each). A lake that cannot be written has no cache and is read every time. Of a lake in a bucket the
+cache is on this machine (``place.beside``), and one listing validates it: there, the path tells the content.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,9 +20,10 @@ import msgspec
 from htxdata.errors import CorruptPartition, UsageError
 from htxdata.market import Series
 from htxdata.schema import Dataset
-from htxdata.store import coverage, disk, footer, layout
+from htxdata.store import coverage, footer, layout
 from htxdata.store.footer import Span
 from htxdata.store.layout import Partition, Pattern, Selection
+from htxdata.store.place import Look, Root, Verbs, beside, root_of, verbs
 from htxdata.timeline import Window
 
 CACHE = ".htxdata/coverage.cache"
@@ -42,25 +45,40 @@ class _Cache(msgspec.Struct, array_like=True, gc=False):
 # ---------------------------------------------------------------------------------------------- the walk
 
 
-def series(root: Path | str, declared: Dataset, selection: Selection) -> Iterator[tuple[Series, str]]:
+def look_at(root: Root, declared: Sequence[Dataset], selection: Selection) -> Look:
+    """A look that serves for several datasets: one listing, where the whole lake is meant."""
+    look = verbs(root).look()
+    if len(declared) > 1 and selection == Selection():
+        look.gather(str(root))
+    return look
+
+
+def series(
+    root: Root, declared: Dataset, selection: Selection, look: Look | None = None
+) -> Iterator[tuple[Series, str]]:
     """The series of a dataset and their absolute folders, sorted. Lists only the levels that are not spelled out."""
+    look = look or verbs(root).look()
     if selection.period is not None and not declared.has_period:
         return
     top = f"{root}/{declared.name}"
     found = [top]
-    for level in layout.levels(declared):
-        names = selection.names(level)
+    wanted = [(level, selection.names(level)) for level in layout.levels(declared)]
+    for at, (level, names) in enumerate(wanted):
         if names is not None:
             found = [f"{path}/{name}" for path in found for name in names]
         else:
+            if all(deeper is None for _, deeper in wanted[at:]):
+                for path in found:
+                    look.gather(path)
             found = [
                 f"{path}/{name}"
                 for path in found
-                for name in disk.folders(path)
+                for name in look.folders(path)
                 if selection.takes(level, name)
             ]
     for path in found:
-        if not os.path.isdir(path):
+        look.gather(path)
+        if not look.is_folder(path):
             continue
         values = [layout.decode(part.partition("=")[2]) for part in path[len(top) + 1 :].split("/")]
         try:
@@ -72,27 +90,29 @@ def series(root: Path | str, declared: Dataset, selection: Selection) -> Iterato
 
 
 def partitions(
-    root: Path | str, declared: Dataset, selection: Selection, window: Window | None = None
+    root: Root, declared: Dataset, selection: Selection, window: Window | None = None, look: Look | None = None
 ) -> Iterator[Partition]:
     """The partitions in the lake that ``window`` touches, by series, oldest first. One may lack a file yet."""
-    for line, path in series(root, declared, selection):
+    look = look or verbs(root).look()
+    for line, path in series(root, declared, selection, look):
         grain = declared.grain(line.period)
-        for name in disk.folders(path):
+        for name in look.folders(path):
             cell = layout.label_window(grain, name)
             if cell is not None and (window is None or cell.intersect(window)):
                 yield Partition(line.dataset, line.venue, line.symbol, line.period, name.partition("=")[2])
 
 
 def files(
-    root: Path | str, declared: Dataset, selection: Selection, window: Window | None = None
+    root: Root, declared: Dataset, selection: Selection, window: Window | None = None, look: Look | None = None
 ) -> Iterator[tuple[Series, str]]:
     """The newest generation of every partition that ``window`` touches."""
-    for line, path in series(root, declared, selection):
+    look = look or verbs(root).look()
+    for line, path in series(root, declared, selection, look):
         grain = declared.grain(line.period)
-        for name in disk.folders(path):
+        for name in look.folders(path):
             cell = layout.label_window(grain, name)
             if cell is not None and (window is None or cell.intersect(window)):
-                generation = disk.newest(f"{path}/{name}")
+                generation = look.newest(f"{path}/{name}")
                 if generation is not None:
                     yield line, generation.path
 
@@ -113,17 +133,20 @@ def lake_coverage(
 
     A file that cannot be read raises ``CorruptPartition``; with ``on_broken`` it is handed over, and the rest read on.
     """
-    root = str(Path(root).absolute())
+    root = root_of(root)
     cached = _load(root)
     seen: set[str] = set()
+    cut = len(str(root)) + 1
     fresh: dict[str, _Entry] = {}
     out: dict[Series, list[Span]] = {}
     selection = Selection(venue, symbol, period)
-    cut = len(str(root)) + 1
-    for declared in layout.stored_datasets(dataset):
-        for line, path in files(root, declared, selection):
-            seen.add(path[cut:])
-            entry = _entry(cached, fresh, path, cut, on_broken)
+    meant = list(layout.stored_datasets(dataset))
+    look = look_at(root, meant, selection)
+    for declared in meant:
+        found = list(files(root, declared, selection, look=look))
+        seen.update(path[cut:] for _, path in found)
+        entries = _entries(root, cached, fresh, [path for _, path in found], on_broken)
+        for (line, _), entry in zip(found, entries, strict=True):
             if entry is not None:
                 out.setdefault(line, []).extend(entry.spans)
     if fresh:
@@ -133,34 +156,50 @@ def lake_coverage(
     return {line: coverage.across(spans) for line, spans in out.items()}
 
 
-def _entry(
+def _entries(
+    root: Root,
     cached: dict[str, msgspec.Raw],
     fresh: dict[str, _Entry],
-    path: str,
+    paths: list[str],
+    on_broken: Callable[[CorruptPartition], None] | None,
+) -> list[_Entry | None]:
+    """The footers of generations, from the cache where that is still true."""
+    disk, cut = verbs(root), len(str(root)) + 1
+    out = [_cached(disk, cached.get(path[cut:]), path) for path in paths]
+    lacking = [at for at, entry in enumerate(out) if entry is None]
+    read = disk.each(partial(_read, disk, fresh, cut, on_broken), (paths[at] for at in lacking))
+    for at, entry in zip(lacking, read, strict=True):
+        out[at] = entry
+    return out
+
+
+def _cached(disk: Verbs, raw: msgspec.Raw | None, path: str) -> _Entry | None:
+    if raw is None:
+        return None
+    stamp = disk.stamp(path)
+    with contextlib.suppress(msgspec.MsgspecError):
+        entry = _decode_entry(raw)
+        if (entry.inode, entry.size, entry.mtime_ns) == stamp:
+            return entry
+    return None
+
+
+def _read(
+    disk: Verbs,
+    fresh: dict[str, _Entry],
     cut: int,
     on_broken: Callable[[CorruptPartition], None] | None,
+    path: str,
 ) -> _Entry | None:
-    """The footer of a generation, from the cache where that is still true."""
+    """The footer of a generation, or of the one that took its place."""
     for _ in range(100):
-        try:
-            stat = os.stat(path)
-        except FileNotFoundError:
-            stat = None
-        if stat is not None:
-            raw = cached.get(path[cut:])
-            if raw is not None:
-                with contextlib.suppress(msgspec.MsgspecError):
-                    entry = _decode_entry(raw)
-                    if (entry.mtime_ns, entry.size, entry.inode) == (
-                        stat.st_mtime_ns,
-                        stat.st_size,
-                        stat.st_ino,
-                    ):
-                        return entry
+        stamp = disk.stamp(path)
+        if stamp is not None:
             try:
-                with open(path, "rb") as file:
+                with disk.open_path(path, tail=True) as file:
                     spans = list(footer.read(file, path).spans)
-                entry = _Entry(stat.st_mtime_ns, stat.st_size, stat.st_ino, spans)
+                inode, size, mtime_ns = stamp
+                entry = _Entry(mtime_ns, size, inode, spans)
                 fresh[path[cut:]] = entry
                 return entry
             except FileNotFoundError:
@@ -182,15 +221,15 @@ _decode_cache = msgspec.msgpack.Decoder(_Cache).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def _load(root: Path | str) -> dict[str, msgspec.Raw]:
+def _load(root: Root) -> dict[str, msgspec.Raw]:
     try:
-        cache = _decode_cache(Path(root, CACHE).read_bytes())
+        cache = _decode_cache((beside(root) / os.path.basename(CACHE)).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return {}
     return cache.entries if cache.version == _VERSION else {}
 
 
-def _save(root: Path | str, cached: dict[str, msgspec.Raw], fresh: dict[str, _Entry]) -> None:
+def _save(root: Root, cached: dict[str, msgspec.Raw], fresh: dict[str, _Entry]) -> None:
     """Write aside and rename: of two writers the later wins, and what the other knew is read again."""
     entries = dict(cached)
     replaced = {os.path.dirname(path) for path in fresh}
@@ -198,10 +237,10 @@ def _save(root: Path | str, cached: dict[str, msgspec.Raw], fresh: dict[str, _En
         if os.path.dirname(path) in replaced:
             del entries[path]
     entries.update({path: msgspec.Raw(_encode(entry)) for path, entry in fresh.items()})
-    target = Path(root, CACHE)
+    target = beside(root) / os.path.basename(CACHE)
     aside = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(exist_ok=True, parents=isinstance(root, str))
         aside.write_bytes(_encode(_Cache(_VERSION, entries)))
         os.replace(aside, target)
     except OSError:

@@ -1,4 +1,5 @@
-"""The commit: the only way by which rows and verdicts get into the lake. ``store/disk.py`` makes it survive.
+"""The commit: the only way by which rows and verdicts get into the lake. ``store/disk.py`` makes it survive,
+in a bucket ``store/bucket.py``, where another writer may be quicker: then the merge is made again from what he wrote.
 
 Under the partition's lock: read the newest generation, merge by key (``store/merge.py``), judge the spans
 (``store/coverage.py``), write aside, publish. Rows and what they prove are one file, so they cannot disagree. Where
@@ -18,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from htxdata.errors import LakeUnusable, StoreError
 from htxdata.market import PERIODS, Series, grid_of
 from htxdata.schema import Dataset, dataset
-from htxdata.store import coverage, disk, footer, layout, ledger
+from htxdata.store import coverage, disk, footer, layout, ledger, place
 from htxdata.store.coverage import Asked
 from htxdata.store.footer import Footer, SourceFile, Span
 from htxdata.store.layout import Partition, Pattern
@@ -49,17 +50,28 @@ class Committed:
 
 
 class Store:
-    """A lake on a local disk, to be written. Making one touches nothing; the first commit makes the folders."""
+    """A lake, to be written: a folder, or ``s3://bucket/prefix``.
+
+    Making one touches nothing; the first commit makes the folders.
+    """
 
     def __init__(self, root: Path | str, *, grace: float = disk.GRACE) -> None:
         """``grace``: seconds that a superseded generation stays for readers."""
-        self.root = Path(root).expanduser().absolute()
+        self.root = place.root_of(root)
+        self.verbs = place.verbs(self.root)
         self.grace = grace
+        if isinstance(self.root, str):
+            return
         for path in (self.root, *self.root.parents):
             if path.exists():
                 if not path.is_dir():
                     raise LakeUnusable(f"the lake {self.root} cannot be used: {path} is a file")
                 break
+
+    @property
+    def beside(self) -> Path:
+        """The folder of this machine for what is kept beside the lake; all of it may be deleted."""
+        return place.beside(self.root)
 
     def folder(self, partition: Partition) -> str:
         return f"{self.root}/{partition.folder}"
@@ -94,16 +106,17 @@ class Store:
         new, unfit = _incoming(declared, partition, window, table)
         folder = self.folder(partition)
         files = tuple(files)
-        if new is None and not asked and not files and not Path(folder).is_dir():
+        if new is None and not asked and not files and not self.verbs.is_folder(folder):
             return Committed()
         from htxdata.store import merge, rows
 
-        with disk.locked(self.root, folder, self.grace) as newest:
+        def work(newest: disk.Generation | None) -> Committed | None:
+            nonlocal new
             if newest is not None and (new is None or not new.num_rows):
                 return self._restate(partition, newest, asked, grid, files)
             old, before = None, Footer()
             if newest is not None:
-                with open(newest.path, "rb") as file:
+                with self.verbs.open_path(newest.path) as file:
                     if declared.has_period or rows.Reader(declared, file, newest.path).rows < _LARGE:
                         old, before = rows.unpack(declared, file, newest.path)
             if newest is None or old is not None:
@@ -117,8 +130,13 @@ class Store:
                     hand_over(merged.superseded, merged.winners, on_replace)
                 changed = merged.changed or after != before
                 if changed:
-                    disk.publish(folder, newest, memoryview(rows.pack(merged.table, after)))
+                    self.verbs.publish(folder, newest, memoryview(rows.pack(merged.table, after)))
                 return Committed(merged.added, merged.replaced, merged.table.num_rows, changed, heard)
+            return None
+
+        done = self.verbs.alone(self.root, folder, self.grace, work)
+        if done is not None:
+            return done
         assert table is not None
         with self.writer(partition, grid=grid, on_replace=on_replace) as writer:
             writer.write(_sorted(declared, table))
@@ -172,14 +190,14 @@ class Store:
 
         declared = dataset(partition.dataset)
         folder = self.folder(partition)
-        with open(newest.path, "rb") as file, Times(folder) as times:
+        with self.verbs.open_path(newest.path) as file, Times(self.verbs.scratch(folder)) as times:
             reader = rows.Reader(declared, file, newest.path)
             for table in reader.tables([declared.time_column]):
                 times.add(table[declared.time_column])
             after = judged(declared, partition, grid, reader.footer, asked, times.all(), 0, files)
             changed = after != reader.footer
             if changed:
-                _publish_restated(self.root, folder, newest, file, after)
+                _publish_restated(self, folder, newest, file, after)
             return Committed(0, 0, reader.rows, changed, 0)
 
     # ------------------------------------------------------------------------------------------ reading
@@ -189,7 +207,7 @@ class Store:
         from htxdata.schema.arrow import arrow_schema
         from htxdata.store import rows
 
-        found = disk.open_newest(self.folder(partition))
+        found = self.verbs.open_newest(self.folder(partition))
         if found is None:
             return None
         generation, file = found
@@ -206,7 +224,7 @@ class Store:
         from htxdata.schema.arrow import arrow_schema
         from htxdata.store import rows
 
-        found = disk.open_newest(self.folder(partition))
+        found = self.verbs.open_newest(self.folder(partition))
         if found is None:
             return
         generation, file = found
@@ -218,7 +236,7 @@ class Store:
 
     def footer(self, partition: Partition) -> Footer | None:
         """Spans and count of unfit values; reads some kilobytes and needs no pyarrow."""
-        found = disk.open_newest(self.folder(partition))
+        found = self.verbs.open_newest(self.folder(partition), tail=True)
         if found is None:
             return None
         generation, file = found
@@ -258,10 +276,12 @@ class Store:
     ) -> list[Series]:
         """The series in the lake. Each argument is a text, a glob, or several."""
         selection = layout.Selection(venue, symbol, period)
+        meant = list(layout.stored_datasets(dataset))
+        look = ledger.look_at(self.root, meant, selection)
         return [
             series
-            for declared in layout.stored_datasets(dataset)
-            for series, _ in ledger.series(self.root, declared, selection)
+            for declared in meant
+            for series, _ in ledger.series(self.root, declared, selection, look)
         ]
 
 
@@ -300,20 +320,20 @@ def hand_over(lost: pa.Table, won: pa.Table | None, on_replace: OnReplace) -> No
 
 
 def _publish_restated(
-    root: Path, folder: str, newest: disk.Generation, file: IO[bytes], after: Footer
+    store: Store, folder: str, newest: disk.Generation, file: IO[bytes], after: Footer
 ) -> None:
     end, tail = footer.restated(file, newest.path, after)
     file.seek(0)
     if end <= _COPIED_AT_ONCE:
-        disk.publish(folder, newest, file.read(end) + tail)
+        store.verbs.publish(folder, newest, file.read(end) + tail)
         return
     disk.step("begin")
-    with disk.Draft(root, folder) as draft:
+    with store.verbs.draft(store.root, folder) as draft:
         with open(draft.path, "wb") as copy:
             while end:
                 end -= copy.write(file.read(min(end, _COPIED_AT_ONCE)))
             copy.write(tail)
-        disk.publish_draft(folder, newest, draft)
+        store.verbs.publish_draft(folder, newest, draft)
 
 
 def _incoming(

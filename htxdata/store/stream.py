@@ -67,7 +67,7 @@ class Writer:
         """``absorbed`` is the name of a foreign file in the partition's folder that all the rows are from: it goes as
         they come (``store/compact.py``)."""
         self._absorbed = absorbed
-        self._stamp = disk.stamp(f"{store.folder(partition)}/{absorbed}") if absorbed else None
+        self._stamp = store.verbs.stamp(f"{store.folder(partition)}/{absorbed}") if absorbed else None
         self.partition = partition
         self._store, self._grid = store, grid
         self._on_replace = on_replace
@@ -174,22 +174,27 @@ class Writer:
             self._absorbed,
         )
         folder = self._store.folder(self.partition)
-        with disk.locked(self._store.root, folder, self._store.grace) as newest, ExitStack() as stack:
-            if self._absorbed and disk.stamp(f"{folder}/{self._absorbed}") != self._stamp:
-                raise Unsteady("it changed while it was read")
-            reader = None
-            if newest is not None:
-                file = stack.enter_context(open(newest.path, "rb"))
-                reader = rows.Reader(self._dataset, file, newest.path)
-            if reader is None or (not reader.rows and reader.schema == arrow_schema(self._dataset)):
-                if not stage.repeated:
+        verbs = self._store.verbs
+
+        def commit(newest: disk.Generation | None) -> Committed:
+            with ExitStack() as stack:
+                if self._absorbed and verbs.stamp(f"{folder}/{self._absorbed}") != self._stamp:
+                    raise Unsteady("it changed while it was read")
+                reader = None
+                if newest is not None:
+                    file = stack.enter_context(verbs.open_path(newest.path))
+                    reader = rows.Reader(self._dataset, file, newest.path)
+                blank = reader is None or (not reader.rows and reader.schema == arrow_schema(self._dataset))
+                if blank and not stage.repeated and not stage.file.closed:  # closed: it was the first, and was outrun
                     return work.first(stage, newest, reader.footer if reader else Footer())
-            elif not stage.repeated:
-                try:
-                    return work.merged(stage, newest, reader)
-                except _Repeated:
-                    pass
-            return work.at_once(stage, newest)
+                if reader is not None and not stage.repeated:
+                    try:
+                        return work.merged(stage, newest, reader)
+                    except _Repeated:
+                        pass
+                return work.at_once(stage, newest)
+
+        return verbs.alone(self._store.root, folder, self._store.grace, commit)
 
 
 @dataclass
@@ -240,7 +245,7 @@ class _Commit:
             absorbed = [self.absorbed] if self.absorbed else []
             file.publish(self.folder, newest, after, self.dataset, absorbed)
         elif self.absorbed:
-            disk.drop(self.folder, self.absorbed)
+            self.store.verbs.drop(self.folder, self.absorbed)
 
     def _losers(self, stage: _Stage) -> _Lost:
         return _Lost(self.on_replace, list(stage.lost.pairs), stage.lost.count)
@@ -262,8 +267,8 @@ class _Commit:
         stage.file.close()
         proof = bool(self.absorbed)
         with (
-            Aside(self.store.root, self.folder, reader.schema, proof=proof) as out,
-            Times(self.folder) as times,
+            Aside(self.store.verbs, self.store.root, self.folder, reader.schema, proof=proof) as out,
+            Times(self.store.verbs.scratch(self.folder)) as times,
         ):
             with stage.file.opened(self.dataset) as staged:
                 new = stage.unfit.beside(staged.tables())
@@ -289,7 +294,7 @@ class _Commit:
         """A key may repeat at another time: only the whole partition can tell."""
         old, before = None, Footer()
         if newest is not None:
-            with open(newest.path, "rb") as file:
+            with self.store.verbs.open_path(newest.path) as file:
                 old, before = rows.unpack(self.dataset, file, newest.path)
         stage.file.close()
         with stage.file.opened(self.dataset) as staged:
@@ -305,11 +310,13 @@ class _Commit:
         lost.hand_over()
         changed = done.changed or after != before
         if changed:
-            with Aside(self.store.root, self.folder, done.table.schema, proof=bool(self.absorbed)) as out:
+            with Aside(
+                self.store.verbs, self.store.root, self.folder, done.table.schema, proof=bool(self.absorbed)
+            ) as out:
                 out.write(done.table)
                 self._publish(out, newest, after)
         elif self.absorbed:
-            disk.drop(self.folder, self.absorbed)
+            self.store.verbs.drop(self.folder, self.absorbed)
         return Committed(done.added, done.replaced, done.table.num_rows, changed, heard)
 
 
@@ -326,8 +333,8 @@ class _Stage:
         self._flow = Flow(declared)
         self._seen = Unrepeated(declared)
         folder = store.folder(partition)
-        self.file = Aside(store.root, folder, arrow_schema(declared), proof=proof)
-        self.times = Times(folder)
+        self.file = Aside(store.verbs, store.root, folder, arrow_schema(declared), proof=proof)
+        self.times = Times(store.verbs.scratch(folder))
 
     def write(self, table: pa.Table) -> None:
         for at in range(0, table.num_rows, rows.BATCH):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from htxdata.config import Settings, local_lake, local_tape
+from htxdata.config import Settings, lake, local_tape
 from htxdata.errors import ConfigError, LakeUnusable, UsageError
 from htxdata.ingest.run import make_plans
 from htxdata.ingest.session import Session
@@ -100,11 +100,11 @@ def test_venues_on_one_host_share_a_client_and_threads_share_it_too(tmp_path: Pa
         assert session.client(SPOT) is not session.client(LINEAR)
 
 
-@pytest.mark.parametrize(("key", "folder"), [("lake", local_lake), ("tape", local_tape)])
+@pytest.mark.parametrize(("key", "folder"), [("lake", lake), ("tape", local_tape)])
 def test_a_folder_that_cannot_be_one_is_named(tmp_path: Path, key: str, folder) -> None:  # type: ignore[no-untyped-def]
-    """A bucket, or a file in the way: the sentence says which key and which value."""
-    with pytest.raises(ConfigError, match=f"{key} = 's3://bucket/x'"):
-        folder(Settings(**{key: "s3://bucket/x"}))
+    """A foreign scheme, or a file in the way: the sentence says which key and which value, and no password in it."""
+    with pytest.raises(ConfigError, match=f"{key} = 'gs://bucket/x'"):
+        folder(Settings(**{key: "gs://me:secret@bucket/x"}))
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LakeUnusable, match=f"{key} = .*file is in the way"):
         folder(Settings(**{key: str(tmp_path / "file")}))

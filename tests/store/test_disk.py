@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from htxdata.errors import StoreError
 from htxdata.store import disk
+from htxdata.store.place import Verbs
 from tests.store.contract import DiskContract
 
 
 class TestLocalDisk(DiskContract):
     @pytest.fixture
-    def verbs(self) -> ModuleType:
+    def verbs(self) -> Verbs:
         return disk
 
     @pytest.fixture
     def home(self, tmp_path: Path) -> Path:
         return tmp_path
 
-    def listed(self, folder: str) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in Path(folder).glob("*.parquet")}
+    @pytest.fixture
+    def listed(self) -> Callable[[str], dict[str, bytes]]:
+        return lambda folder: {path.name: path.read_bytes() for path in Path(folder).glob("*.parquet")}
 
 
 def test_a_listing_that_is_outrun_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def test_what_cannot_be_asked_is_a_usage_error(lake: Lake) -> None:
         lake.klines(start=1.5)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="Binder Error"):
         lake.sql("SELECT nope FROM klines")
-    with pytest.raises(LakeUnusable, match="only local folders"):
+    with pytest.raises(LakeUnusable, match="give a folder, or s3://bucket/prefix"):
         open_lake("s3://bucket/lake")
     (lake.root.parent / "file").write_text("")
     with pytest.raises(LakeUnusable, match="it is a file"):

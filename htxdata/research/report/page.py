@@ -30,6 +30,7 @@ from htxdata.store.coverage import with_missing
 from htxdata.store.footer import Span
 from htxdata.store.lake import Instant, instant_of
 from htxdata.store.layout import Pattern, Selection, stored_datasets
+from htxdata.store.place import Root
 from htxdata.timeline import Window
 
 MOST_SERIES = 300
@@ -131,13 +132,11 @@ def _hull(found: Spans, window: Window) -> Window:
     return Window(first, last).intersect(window)
 
 
-def _totals(root: Path, found: Spans, chosen: Chosen) -> dict[str, int]:
+def _totals(root: Root, found: Spans, chosen: Chosen) -> dict[str, int]:
     selection = Selection(chosen.venue, chosen.symbol, chosen.period)
-    paths = [
-        path
-        for declared in stored_datasets(chosen.dataset)
-        for _, path in ledger.files(root, declared, selection)
-    ]
+    meant = list(stored_datasets(chosen.dataset))
+    look = ledger.look_at(root, meant, selection)
+    paths = [path for declared in meant for _, path in ledger.files(root, declared, selection, look=look)]
     return {
         "series": len(found),
         "symbols": len({(line.venue, line.symbol) for line in found}),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
@@ -19,6 +18,7 @@ from htxdata.schema import dataset
 from htxdata.store import findings
 from htxdata.store.footer import Span
 from htxdata.store.layout import Pattern, matches
+from htxdata.store.place import Root, verbs
 from htxdata.timeline import Window, from_datetime
 
 MOST_GAPS = 200
@@ -119,7 +119,7 @@ def revisions(lake: Lake, chosen: Chosen) -> dict[str, Any]:
     }
 
 
-def found(root: Path, chosen: Chosen) -> dict[str, Any]:
+def found(root: Root, chosen: Chosen) -> dict[str, Any]:
     """What the last audits found: the first of each check."""
     table = findings.read(root).sort_by([(name, "ascending") for name in ("check_name", "at_time", "symbol")])
     checks: dict[str, dict[str, Any]] = {}
@@ -162,8 +162,6 @@ def size_of(paths: Sequence[str]) -> int:
     """Bytes of these files; one that is gone counts nothing."""
     total = 0
     for path in paths:
-        try:
-            total += Path(path).stat().st_size
-        except FileNotFoundError:
-            continue
+        stamp = verbs(path).stamp(path)
+        total += stamp[1] if stamp else 0
     return total
