@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -255,10 +256,8 @@ def test_a_commit_that_dies_is_there_wholly_or_not_at_all(
                 raise _Killed(name)
 
         monkeypatch.setattr(disk, "step", step)
-        try:
+        with contextlib.suppress(_Killed):
             commit()
-        except _Killed:
-            pass
         found = closes(store.read(JANUARY))
         assert found == (dict.fromkeys(range(count), 2.0) if die in ("renamed", "done", "unlinked") else before), die
         seen = [key.rpartition("/")[2] for key in keys(server, place)]

@@ -1,7 +1,7 @@
 """What a place must do to carry a lake. Local disk and bucket inherit it.
 
-A subclass gives ``verbs`` (what ``store/place.py`` describes), ``home`` (where partitions may lie), and ``listed``, which
-looks behind the back of the verbs: they never mark their own work.
+A subclass gives ``verbs`` (what ``store/place.py`` describes), ``home`` (where partitions may lie), and ``listed``,
+which looks behind the back of the verbs: they never mark their own work.
 """
 
 from __future__ import annotations

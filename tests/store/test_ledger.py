@@ -121,8 +121,8 @@ def test_a_generation_that_vanishes_meanwhile_is_followed(
     store = fill(tmp_path, 1)
     listing = ledger.files
 
-    def late(*which: object) -> list[object]:
-        found = list(listing(*which))  # type: ignore[arg-type]
+    def late(*which: object, **more: object) -> list[object]:
+        found = list(listing(*which, **more))  # type: ignore[arg-type]
         part = Partition("klines", "v", "S0", "1min", "2024-01")
         store.commit(part, candles([2]), [asked(2, 3)])
         os.unlink(f"{store.folder(part)}/.g000000001.pq")
