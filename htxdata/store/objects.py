@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -245,19 +246,15 @@ class Objects:
     def _client(self) -> Any:
         with self._lock:
             if self._made is None or self._owner != os.getpid():  # connections are not for two processes
-                session = botocore.session.get_session()
+                session = _session()
                 settings: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 60, "max_pool_connections": 32}
                 retries: dict[str, Any] = {"mode": os.environ.get("AWS_RETRY_MODE") or "standard"}
                 if not os.environ.get("AWS_MAX_ATTEMPTS"):
                     retries["total_max_attempts"] = self._attempts
-                made = session.create_client("s3", config=Config(**settings, retries=retries))
-                if not (urlsplit(made.meta.endpoint_url).hostname or "").endswith(
-                    (".amazonaws.com", ".amazonaws.com.cn")
-                ):
-                    # Bucket names are no host names of other servers, as a rule.
-                    style = Config(**settings, retries=retries, s3={"addressing_style": "path"})
-                    made = session.create_client("s3", config=style)
-                self._made, self._owner = made, os.getpid()
+                if os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+                    settings["s3"] = {"addressing_style": "path"}  # a bucket is no host's name there, as a rule
+                self._made = session.create_client("s3", config=Config(**settings, retries=retries))
+                self._owner = os.getpid()
             return self._made
 
     def _ask(self, verb: str, **args: Any) -> Any:
@@ -336,6 +333,18 @@ class Objects:
         if code == "EntityTooLarge":
             return StoreError(f"s3://{self.bucket}/{key} is larger than {self.endpoint} takes at once")
         return LakeUnusable(f"{self.endpoint} refuses a request for s3://{self.bucket} ({code}, HTTP {status})")
+
+
+@lru_cache(maxsize=1)
+def _models() -> Any:
+    """What botocore knows of S3: a tenth of a second to read, once in a process."""
+    return botocore.session.get_session().get_component("data_loader")
+
+
+def _session() -> Any:
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _models())
+    return session
 
 
 class _Cut(Exception):

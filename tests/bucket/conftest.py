@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import count
 
 import botocore.session
@@ -47,6 +48,7 @@ def lake(place: str) -> str:
     return f"s3://{place}/a/lake"
 
 
+@cache
 def client(server: Server):  # type: ignore[no-untyped-def]
     """A look behind the back of our own code."""
     return botocore.session.get_session().create_client(

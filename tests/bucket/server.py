@@ -91,6 +91,7 @@ class Server:
             else:
                 environ["wsgi.input"].read(length)
             body = _BODY % fault.code.encode()
-            start(f"{fault.status} {fault.code}", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+            head = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+            start(f"{fault.status} {fault.code}", head)
             return [body]
         return self._app(environ, start)

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,10 +45,14 @@ def test_commits_to_a_bucket_and_to_a_folder_leave_the_same_bytes(
     done = []
     for store in stores:
         lost: list[int] = []
+
+        def losers(old: Any, won: Any, lost: list[int] = lost) -> None:
+            lost.append(len(old))
+
         done.append(
             [
                 store.commit(JANUARY, candles(range(5), 1.0), [asked(0, 8)]),
-                store.commit(JANUARY, candles(range(3, 9), 2.0), [asked(3, 9)], on_replace=lambda a, b: lost.append(len(a))),
+                store.commit(JANUARY, candles(range(3, 9), 2.0), [asked(3, 9)], on_replace=losers),
                 store.commit(JANUARY, None, [asked(20, 30, verdict="outage")]),
                 store.commit(JANUARY, candles(range(3, 9), 2.0), [asked(3, 9)]),
                 store.commit_sorted(
@@ -99,7 +104,7 @@ def writer(lake: str) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Two children that are about to write every second minute."""
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.store.writer", lake, "2", "20", "900"],
+            [sys.executable, "-m", "tests.store.writer", lake, "2", "10", "900"],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
         for _ in range(2)
@@ -119,11 +124,12 @@ def test_of_two_processes_that_commit_to_one_partition_no_row_is_lost(
         child.stdin.write(b"%d\n" % first)
         child.stdin.flush()
     told = {int(line) for child in writer for line in (child.stdout or ())}
-    assert told == set(range(40))
-    assert closes(Store(lake).read(JANUARY)) == {minute: float(minute) for minute in range(40)}
-    assert said(Store(lake).spans(JANUARY)) == [(0, 40, "present", 40)]
+    assert told == set(range(20))
+    assert closes(Store(lake).read(JANUARY)) == {minute: float(minute) for minute in range(20)}
+    assert said(Store(lake).spans(JANUARY)) == [(0, 20, "present", 20)]
 
 
+@pytest.mark.wide
 def test_of_many_threads_none_loses_an_update(lake: str, weather: Weather) -> None:
     """80 commits of four threads to one partition: all there, and some were refused on the way."""
     stores = [Store(lake) for _ in range(4)]
@@ -223,14 +229,16 @@ class _Killed(BaseException):
     """Not an Exception: nothing may catch it and tidy up."""
 
 
-@pytest.mark.parametrize("large", [False, True], ids=["at once", "staged"])
+@pytest.mark.parametrize(
+    "large", [False, pytest.param(True, marks=pytest.mark.wide)], ids=["at once", "staged"]
+)
 def test_a_commit_that_dies_is_there_wholly_or_not_at_all(
     lake: str, place: str, server: Server, monkeypatch: pytest.MonkeyPatch, large: bool
 ) -> None:
     """At every step that a commit says: what is there before or after it, no other object that a reader would see, and
     the same commit again ends as if nothing had been."""
     store = Store(lake, grace=0)
-    before = {n: 1.0 for n in range(3)}
+    before = dict.fromkeys(range(3), 1.0)
     count = 20_000 if large else 5
 
     def commit() -> None:
@@ -305,6 +313,7 @@ def test_compaction_absorbs_a_foreign_file_once_and_then_does_nothing(
     assert [key.rpartition("/")[2] for key in keys(server, place)] == ["part.parquet"]
 
 
+@pytest.mark.wide
 def test_a_compaction_that_dies_after_it_hid_a_foreign_file_is_finished_by_the_next(
     tmp_path: Path, lake: str, place: str, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
