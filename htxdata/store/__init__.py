@@ -7,7 +7,10 @@
     rows       rows <-> the bytes of a file
     merge      two versions of rows become one; pure
     coverage   verdicts on spans; pure
+    place      where a lake is, and what the store asks of that place
     disk       the verbs of a file system, and what survives a crash
+    bucket     the same verbs of a bucket, made of conditional writes
+    objects    the requests to a bucket, and what goes wrong with them
     partition  the commit, and reading one partition or series
     stream     the commit of more rows than fit into memory: aside, slices, keys
     compact    one partition, one file, laid out as it should be
@@ -15,6 +18,7 @@
     narrow     which series a SQL statement can touch; pure
     reading    what a SQL statement may do; pure
     lake       DuckDB: views and table functions
+    duck_files what DuckDB opens of a bucket
 
 What may not live here: a venue, a request, a decision about what to fetch. DuckDB is imported by ``lake`` alone,
 pyarrow only where rows are touched: coverage is read without either.

@@ -305,7 +305,7 @@ class Bucket:
 
     def tidy(self, root: place.Root, folder: str, grace: float) -> Generation | None:
         self._swept.pop(folder, None)
-        self._forget(folder, grace)
+        self._forget(folder, grace, of_newest=True)
         return self.newest(folder)
 
     def untidy(self, folder: str) -> Untidy:
@@ -366,8 +366,12 @@ class Bucket:
         disk.step("hidden")
         return hidden
 
-    def _forget(self, folder: str, grace: float) -> None:
-        """Remove generations that were superseded longer than ``grace`` ago; looked at once in a grace only."""
+    def _forget(self, folder: str, grace: float, *, of_newest: bool = False) -> None:
+        """Remove generations that were superseded longer than ``grace`` ago; looked at once in a grace only.
+
+        What bears the name of the newest one is of a commit that was outrun, or wrote what was there. It stays, because
+        just now somebody may be about to replace the newest; ``of_newest`` for who comes by rarely.
+        """
         now = time.monotonic()
         if now - self._swept.get(folder, -1e9) < grace:
             return
@@ -375,7 +379,7 @@ class Bucket:
         entries, current = self._inside(folder)
         for entry in entries:
             name = entry.key.rpartition("/")[2]
-            if _VERSION.fullmatch(name) and name != current and entry.age >= grace:
+            if _VERSION.fullmatch(name) and (name != current or of_newest) and entry.age >= grace:
                 self.objects.delete(entry.key)
                 disk.step("unlinked")
 

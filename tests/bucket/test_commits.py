@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from htxdata.errors import LakeUnusable, StoreError
-from htxdata.store import Store, bucket, disk, open_lake
+from htxdata.store import Asked, Store, bucket, disk, open_lake
 from htxdata.store.compact import compact_lake
+from htxdata.timeline import HOUR, Window
 from tests.bucket.conftest import client
 from tests.bucket.server import Fault, Server, Weather
-from tests.store.build import DAY_OF_TRADES, JANUARY, asked, candles, closes, said, trades
+from tests.store.build import DAY_OF_TRADES, JANUARY, LATE, asked, candles, closes, said, trades
 
 ROOT = Path(__file__).parents[2]
 
@@ -148,27 +149,32 @@ def test_of_many_threads_none_loses_an_update(lake: str, weather: Weather) -> No
     assert sum(put(*each) for each in weather.asked) > 80, "nobody was ever outrun: this test shows nothing"
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["the first", "a merge"])
-def test_a_staged_commit_that_is_outrun_begins_again(lake: str, weather: Weather, there: bool) -> None:
+@pytest.mark.parametrize("way", ["the first", "a merge", "by a verdict"])
+def test_a_staged_commit_that_is_outrun_begins_again(lake: str, weather: Weather, way: str) -> None:
     """Rows that wait on the disk are merged with what the other wrote, and its footer is kept as well."""
     store, other = Store(lake), Store(lake)
-    if there:
+    if way == "a merge":
         store.commit(DAY_OF_TRADES, trades([(0, "000000", 9.0)]))
-    rival = [trades([(5, "000005", 9.0), (70_000, "070000", 9.0)])]
+    new = trades([(5, "000005", 9.0), (70_000, "070000", 9.0)])
+    window = Window(DAY_OF_TRADES.window.start, DAY_OF_TRADES.window.start + HOUR)
+    rival = [None if way == "by a verdict" else new]
 
     def outrun(method: str, path: str) -> None:
         if put(method, path) and rival:
-            other.commit(DAY_OF_TRADES, rival.pop())
+            other.commit(DAY_OF_TRADES, rival.pop(), [Asked(window, "rest", LATE, "outage")])
 
     weather.before = outrun
     tables = (trades([(n, f"{n:06}", 1.0) for n in range(at, at + 10_000)]) for at in range(0, 20_000, 10_000))
     done = store.commit_sorted(DAY_OF_TRADES, tables)
     weather.before = None
     assert not rival
-    assert done.rows == 20_001
+    more = [] if way == "by a verdict" else ["070000"]
+    assert done.rows == 20_000 + len(more)
     table = store.read(DAY_OF_TRADES)
     assert table is not None
-    assert table["trade_id"].to_pylist() == [*(f"{n:06}" for n in range(20_000)), "070000"]
+    assert table["trade_id"].to_pylist() == [*(f"{n:06}" for n in range(20_000)), *more]
+    (span,) = store.spans(DAY_OF_TRADES)
+    assert (span.start, span.end, span.source) == (window.start, window.end, "rest")
 
 
 # ------------------------------------------------------------------------------------------------ bad weather

@@ -48,7 +48,11 @@ COMMIT = st.tuples(
 )
 
 
-@settings(max_examples=20, phases=(Phase.explicit, Phase.generate), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(COMMIT, min_size=1, max_size=6))
 def test_a_bucket_becomes_what_a_folder_becomes(place: str, server: Server, weather: Weather, work: Any) -> None:
     """Whatever happened on the way, after the same commits the partition is the same file; a death leaves the state
