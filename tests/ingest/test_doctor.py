@@ -67,7 +67,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def lake_of(store: Store) -> dict[str, Check]:
-    return named(doctor_lake.lake_checks("lake", store.root, doctor_lake.look(store.root)))
+    return named(doctor_lake.lake_checks("lake", doctor_lake.look(store.root)))
 
 
 def free_port() -> int:
@@ -468,11 +468,11 @@ def test_many_names_are_counted_and_few_are_shown(store: Store) -> None:
 def test_a_walk_without_time_says_what_it_left_out(store: Store) -> None:
     """Nothing is called whole that was not looked at."""
     found = doctor_lake.look(store.root, walk_s=-1, rows_s=-1)
-    (check, *_) = doctor_lake.lake_checks("lake", store.root, found)
+    (check, *_) = doctor_lake.lake_checks("lake", found)
     assert check.details["whole"] is False
     assert "only the first 0 partitions" in check.says
     found = doctor_lake.look(store.root, rows_s=-1)
-    (check, *_) = doctor_lake.lake_checks("lake", store.root, found)
+    (check, *_) = doctor_lake.lake_checks("lake", found)
     assert "the rows of 0 of 1 files were read" in check.says
 
 

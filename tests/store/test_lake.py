@@ -125,7 +125,7 @@ def test_what_cannot_be_asked_is_a_usage_error(lake: Lake) -> None:
     with pytest.raises(UsageError, match="Binder Error"):
         lake.sql("SELECT nope FROM klines")
     with pytest.raises(LakeUnusable, match="give a folder, or s3://bucket/prefix"):
-        open_lake("s3://bucket/lake")
+        open_lake("gs://bucket/lake")
     (lake.root.parent / "file").write_text("")
     with pytest.raises(LakeUnusable, match="it is a file"):
         open_lake(lake.root.parent / "file")
