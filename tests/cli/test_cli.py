@@ -498,7 +498,6 @@ def test_a_bad_configuration_ends_with_2_and_names_the_culprit(
         ("HTXDATA_CONFIG", "nowhere.toml", ["nowhere.toml"]),
         ("HTXDATA_KEEP", "[[", ["HTXDATA_KEEP"]),
         ("HTXDATA_LAKE", "gs://bucket", ["'gs://bucket'"]),
-        ("HTXDATA_TAPE", "s3://bucket/tape", ["'s3://bucket/tape'", "folder of this machine"]),
         ("HTXDATA_LAKE", "", ["lake"]),
     ],
 )

@@ -105,6 +105,9 @@ def test_a_folder_that_cannot_be_one_is_named(tmp_path: Path, key: str, folder) 
     """A foreign scheme, or a file in the way: the sentence says which key and which value, and no password in it."""
     with pytest.raises(ConfigError, match=f"{key} = 'gs://bucket/x'"):
         folder(Settings(**{key: "gs://me:secret@bucket/x"}))
+    if key == "tape":
+        with pytest.raises(ConfigError, match="'s3://bucket/x': it must be a folder of this machine"):
+            folder(Settings(tape="s3://bucket/x"))
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LakeUnusable, match=f"{key} = .*file is in the way"):
         folder(Settings(**{key: str(tmp_path / "file")}))
