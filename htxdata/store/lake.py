@@ -412,8 +412,8 @@ class Lake:
 
     def _outside(self, paths: list[str], error: Exception) -> str:
         """A file that no statement may touch: the caller's, or one of ours behind a link that leads away."""
-        real = self.root.resolve()
-        for path in paths:
+        for path in paths if isinstance(self.root, Path) else ():
+            real = Path(self.root).resolve()
             if not Path(path).resolve().is_relative_to(real):
                 return (
                     f"{path} leads out of the lake {self.root} by a symbolic link, and a query reads nothing outside: "
