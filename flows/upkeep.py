@@ -43,7 +43,7 @@ def filled(config: str | None) -> Done:
     return Done(f"{done['added']} rows added, {done['replaced']} replaced, {done['requests']} requests", done["added"])
 
 
-def reported(lake: Path, to: Path) -> Done:
+def reported(lake: Path | str, to: Path) -> Done:
     """One page of it all (``htxdata report``)."""
     what = page.content(lake, Chosen(), page.clock())
     to.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def upkeep(
         "sync and recheck": lambda: filled(config),
         "compact": lambda: compact_all(found),
         "audit": lambda: audit_recent(found, audit_days),
-        "report": lambda: reported(settings.local_lake(found), to),
+        "report": lambda: reported(settings.lake(found), to),
     }
     for name, work in works.items():
         began = time.monotonic()

@@ -47,7 +47,7 @@ def serve(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     turns = turns_of(settings, getattr(options, "config", None))
-    config.local_lake(settings)
+    config.lake(settings)
     try:
         grace = parse_duration(settings.serve.grace)
     except UsageError as error:

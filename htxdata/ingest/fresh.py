@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from htxdata.config import Keep, Settings, local_lake
+from htxdata.config import Keep, Settings
+from htxdata.config import lake as lake_of
 from htxdata.errors import ConfigError, CorruptPartition, UsageError
 from htxdata.ingest.keeping import captured, only_late, series_of
 from htxdata.ingest.plan import grid_for
@@ -85,7 +86,7 @@ def allowance(keep: Keep, settings: Settings) -> int:
 def standings(settings: Settings, now: int | None = None) -> list[Standing]:
     """Every series of every ``[[keep]]``, in their order. Where two entries mean one, the stricter allowance counts."""
     moment = time.time_ns() // 1000 if now is None else now
-    root = local_lake(settings)
+    root = lake_of(settings)
     store = Store(root)
     found: dict[Series, Standing] = {}
     listed: dict[str, dict[str, Series]] = {}

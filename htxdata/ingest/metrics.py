@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from htxdata.config import POOLS, Settings, local_lake
+from htxdata.config import POOLS, Settings
+from htxdata.config import lake as lake_of
 from htxdata.errors import ConfigError, LakeUnusable
 from htxdata.ingest.distil_gaps import open_gaps
 from htxdata.ingest.fresh import Standing, standings
@@ -127,7 +128,7 @@ class Budgets:
 def gather(settings: Settings, budgets: Budgets, more: Iterable[Family] = ()) -> str:
     """All of it as text. ``more`` is what only its caller knows."""
     gaps: dict[tuple[str, str], int] = {}
-    for gap in open_gaps(Store(local_lake(settings))):
+    for gap in open_gaps(Store(lake_of(settings))):
         key = (gap.series.venue, gap.feed)
         gaps[key] = gaps.get(key, 0) + 1
     counted = [({"venue": venue, "feed": feed}, float(count)) for (venue, feed), count in sorted(gaps.items())]

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from htxdata.config import Settings, local_lake, local_tape
+from htxdata.config import Settings, local_tape
+from htxdata.config import lake as lake_of
 from htxdata.ingest.audit import audit
 from htxdata.ingest.distil import distil
 from htxdata.ingest.revisions import keeper
@@ -28,14 +29,14 @@ class Done:
 
 def distil_all(settings: Settings, say: Say = lambda text: None) -> Done:
     """Every tape into the tables. Old gaps are no news here: the capture that lost something has said so."""
-    done = distil(Store(local_lake(settings)), local_tape(settings), say=say)
+    done = distil(Store(lake_of(settings)), local_tape(settings), say=say)
     missing = f"{done.quarantined} frames are in quarantine" if done.quarantined else ""
     return Done(f"{done.reels} reels; {len(done.gaps)} gaps open, {len(done.healed)} healed",
                 done.rows.total(), missing)  # fmt: skip
 
 
 def compact_all(settings: Settings) -> Done:
-    done = compact_lake(Store(local_lake(settings)), keeper=keeper)
+    done = compact_lake(Store(lake_of(settings)), keeper=keeper)
     left = ""
     if done.left:
         left = f"{len(done.left)} partitions are left as they are, the first: {' '.join(map(str, done.left[0]))}"
@@ -46,7 +47,7 @@ def compact_all(settings: Settings) -> Done:
 def audit_recent(settings: Settings, days: int) -> Done:
     """The rows of the last ``days`` days; all of them where it is 0."""
     start = None if days <= 0 else time.time_ns() // 1000 // DAY * DAY - days * DAY
-    found = audit(Store(local_lake(settings)), start=start)
+    found = audit(Store(lake_of(settings)), start=start)
     says = f"{len(found.findings)} findings in {found.series} series, {found.rows} rows"
     if not found.findings:
         return Done(says)
