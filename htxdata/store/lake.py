@@ -113,6 +113,30 @@ class Lake:
     ) -> duckdb.DuckDBPyRelation:
         return self.table("funding_rates", symbol, venue=venue, start=start, end=end)
 
+    def own_fills(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """What was filled of one's own orders."""
+        return self.table("own_fills", symbol, venue=venue, start=start, end=end)
+
+    def own_orders(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """One's own orders as they were last heard of."""
+        return self.table("own_orders", symbol, venue=venue, start=start, end=end)
+
+    def own_account_updates(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Changes of one's own accounts."""
+        return self.table("own_account_updates", symbol, venue=venue, start=start, end=end)
+
+    def own_balances(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """What one's own accounts held when they were looked at."""
+        return self.table("own_balances", symbol, venue=venue, start=start, end=end)
+
     def mark_klines(
         self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
         start: Instant = None, end: Instant = None,

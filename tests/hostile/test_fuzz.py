@@ -32,7 +32,7 @@ from htxdata.schema import dataset
 from htxdata.schema.arrow import conform
 from htxdata.store import Footer, Span, footer, reel, rows, tape
 from htxdata.store.footer import SourceFile
-from htxdata.timeline import DAY, HOUR, Window, parse_instant
+from htxdata.timeline import DAY, HOUR, Window, iso, parse_instant
 from htxdata.transport import unzip
 from htxdata.transport.http import target_of
 from htxdata.venues import VENUES
@@ -95,9 +95,13 @@ def facts_of(venue: str) -> Facts:
 
 def liquid(sandbox: Sandbox, venue: Venue, name: str = "trades") -> str:
     """A symbol of which there is such a dataset."""
-    listed: list[str] = venue.describe(asked(sandbox, venue, venue.listings[0])).columns["symbol"]
-    symbols = [symbol for symbol in listed if venue.has(name, symbol)]
-    return next((each for each in symbols if each.replace("-", "").lower().startswith("btcusd")), symbols[0])
+    listed = venue.describe(asked(sandbox, venue, venue.listings[0])).columns
+    symbols: list[str] = [
+        symbol
+        for symbol, status in zip(listed["symbol"], listed["status"], strict=True)
+        if venue.has(name, symbol) and status != "delisted"
+    ]
+    return next((each for each in symbols if each.replace("-", "").lower().startswith("btcusd")), max(symbols))
 
 
 def replied(venue: Venue, request: Request, parse: Callable[[Reply], Any]) -> Callable[[bytes], Any]:
@@ -173,7 +177,7 @@ def of_archives(sandbox: Sandbox) -> Iterator[Target]:
         for archive in venue.archives:
             period = next(iter(archive.periods), None) if archive.periods else None
             series = Series(archive.dataset, venue.name, symbol, period)
-            for day in DAYS:
+            for day in (*DAYS, iso(sandbox.now() - 5 * DAY)[:10]):  # books and futures of lately only
                 with (
                     contextlib.suppress(OSError),
                     urlopen(f"{base}/{archive.key(series, day)}", timeout=20) as answer,

@@ -71,7 +71,8 @@ def test_an_alias_means_one_contract_until_it_rolls(at: int, alias: str) -> None
 def test_a_window_is_split_at_rolls_and_nothing_is_lost(start: int, length: int, alias: str) -> None:
     """The parts are the window, in order, each of the contract that the alias meant at each of its instants."""
     window = Window(start, min(NOW, start + length))
-    parts = holders(f"BTC_{alias}", LISTED, window, NOW)
+    every = LISTED | {"BTC260306": Listing("BTC260306", None, None, parse_instant("2026-03-06T08:00"))}
+    parts = holders(f"BTC_{alias}", every, window, NOW)
     assert parts is not None
     assert parts[0][1].start == window.start
     assert parts[-1][1].end == window.end
