@@ -101,7 +101,8 @@ def liquid(sandbox: Sandbox, venue: Venue, name: str = "trades") -> str:
         for symbol, status in zip(listed["symbol"], listed["status"], strict=True)
         if venue.has(name, symbol) and status != "delisted"
     ]
-    return next((each for each in symbols if each.replace("-", "").lower().startswith("btcusd")), max(symbols))
+    future = max((symbol for symbol in symbols if symbol.startswith("BTC")), default=max(symbols))
+    return next((each for each in symbols if each.replace("-", "").lower().startswith("btcusd")), future)
 
 
 def replied(venue: Venue, request: Request, parse: Callable[[Reply], Any]) -> Callable[[bytes], Any]:
