@@ -22,6 +22,7 @@ from .archive_names import File, Series, day_start
 from .bars import Columns
 from .books import Lines
 from .market import Market
+from .periods import DAY
 from .recent import Recent
 
 _SAMPLES = 2  # days that are measured
@@ -84,7 +85,8 @@ class Books:
 
     def _bytes_each(self, series: Series) -> float:
         def make() -> float:
-            days = self._days.until(series, FIRST_OF_BOOKS + _SEEN)
+            first = max(FIRST_OF_BOOKS, series.one.listed_at // DAY)  # of a future that came later, its own
+            days = self._days.until(series, first + _SEEN)
             found = [1.0]
             for place in (
                 np.linspace(0, len(days) - 1, _SAMPLES).astype(np.int64).tolist() if len(days) else ()
