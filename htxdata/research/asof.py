@@ -8,6 +8,9 @@
                          the close. For a lake that was backfilled this is the one to take; funding is published when it
                          is settled, so it looks ahead by seconds at most.
 
+Quotes and trades of the very instant count too. What stood *before* a fill of one's own is joined at an instant a
+microsecond before it (``at=``): the fill itself is among the trades, and the quotes of its instant have felt it.
+
 Example: funding of 08:00 was settled at 0.0002, and heard at 08:03 because the venue published it late. The bar that
 closes at 08:01 gets 0.0002 by ``"true"``, and the funding of 00:00 by ``"received_at"``; what closes from 08:03 on gets
 0.0002 by both.
@@ -22,6 +25,7 @@ from typing import Literal
 from htxdata.errors import UsageError
 from htxdata.research import periods
 from htxdata.schema import Dataset, dataset
+from htxdata.timeline import DAY
 
 Known = Literal["received_at", "true"]
 Which = bool | str | tuple[str, str]
@@ -34,6 +38,11 @@ class Joined:
 
     dataset: str
     prefix: str
+    lasts: int | None = None
+    """Microseconds for which a row is the latest word; None: until the next. So a bar does not get the price of before
+    a hole of weeks, and one day is not answered by reading years."""
+    tie: str = ""
+    """Where several rows may have one instant: expressions by which the later of them is the greater."""
 
     @property
     def declared(self) -> Dataset:
@@ -55,6 +64,9 @@ JOINS = {
     "instruments": Joined("instruments", "instrument"),
     "open_interest": Joined("open_interest", "open_interest"),
     "constituents": Joined("index_constituents", "index"),
+    "quotes": Joined("quotes", "quote", DAY, "received_at, coalesce(sequence, -1)"),
+    # Ids are numbers written as text, which grow with the trades; one order's trades share their instant.
+    "trades": Joined("trades", "last", DAY, "length(trade_id), trade_id"),
 }
 """What can be joined, by the name of the argument."""
 
@@ -69,15 +81,17 @@ def rows(joined: Joined, view: str, known: Known) -> str:
             f"list(struct_pack({parts}) ORDER BY exchange, constituent) AS basket FROM ({view}) "
             "GROUP BY venue, symbol, index_time"
         )
-    if known == "true":
-        return f'SELECT *, "{time}" AS _at FROM ({view})'
     series = "PARTITION BY venue, symbol"
+    word = f'row("{time}", {joined.tie})' if joined.tie else f'"{time}"'
+    if known == "true":
+        last = f' QUALIFY row_number() OVER ({series}, "{time}" ORDER BY {word} DESC) = 1' if joined.tie else ""
+        return f'SELECT *, "{time}" AS _at FROM ({view}){last}'
     return (
-        f'SELECT * FROM (SELECT *, max("{time}") OVER ({series} ORDER BY _at '
+        f"SELECT * FROM (SELECT *, max({word}) OVER ({series} ORDER BY _at "
         f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS _newest FROM ("
         f'SELECT *, greatest(received_at, "{time}") AS _at FROM ({view}) '
-        f'QUALIFY row_number() OVER ({series}, greatest(received_at, "{time}") ORDER BY "{time}" DESC) = 1'
-        f')) WHERE _newest IS NULL OR "{time}" > _newest'
+        f'QUALIFY row_number() OVER ({series}, greatest(received_at, "{time}") ORDER BY {word} DESC) = 1'
+        f")) WHERE _newest IS NULL OR {word} > _newest"
     )
 
 
@@ -101,7 +115,12 @@ def statement(
                     f"the bars have a column {name!r} already: leave it out, or do not join it again"
                 )
             names.add(name)
-            added.append(f'r{at}."{column}" AS "{name}"')
+            value = f'r{at}."{column}"'
+            if joined.lasts is not None:
+                own_time = f'r{at}."{joined.declared.time_column}"'
+                young = f"{own_time} >= b._close - to_microseconds({joined.lasts})"
+                value = f"CASE WHEN {young} THEN {value} END"
+            added.append(f'{value} AS "{name}"')
     own = ", ".join(f"b.{quoted(name)}" for name in columns)
     inner = ", ".join(["*", f"{close} AS _close", "row_number() OVER () AS _row", *keys])
     return f"SELECT {', '.join([own, *added])} FROM (SELECT {inner} FROM {bars}) AS b {' '.join(joins)} ORDER BY b._row"

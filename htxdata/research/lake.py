@@ -271,6 +271,8 @@ class Lake(lake.Lake):
         instruments: Which = False,
         open_interest: Which = False,
         constituents: Which = False,
+        quotes: Which = False,
+        trades: Which = False,
     ) -> _Relation:
         """``rows`` with what was known (``known="received_at"``) or true (``known="true"``) when each of them closed.
 
@@ -281,26 +283,33 @@ class Lake(lake.Lake):
         Each dataset: ``True`` for the bar's own venue and symbol, a symbol for that one of the same venue, ``(venue,
         symbol)`` for that series (a spot bar with its swap's funding). Columns are added as ``asof.JOINS`` names them
         (``funding_rate``, ``instrument_tick_size``, ``open_interest_contracts``, ``index_basket``: a list of exchange,
-        constituent, price, weight); they are NULL where there was nothing yet. Rows keep their number and order.
+        constituent, price, weight; ``quote_bid``, ``last_price``); they are NULL where there was nothing yet, of quotes
+        and trades where there was nothing in the day before. Rows keep their number and order.
         """
         if known not in ("received_at", "true"):
             raise UsageError(f"known={known!r}: choose received_at (what we had heard) or true (what was so)")
         relation = self._relation(rows)
         wanted = {
             "funding": funding, "indicative_funding": indicative_funding, "instruments": instruments,
-            "open_interest": open_interest, "constituents": constituents,
+            "open_interest": open_interest, "constituents": constituents, "quotes": quotes, "trades": trades,
         }  # fmt: skip
         whose = {name: which for name, which in wanted.items() if which}
         columns = relation.columns
         close = self._close(relation, at)
         keys = [each for each in ("venue", "symbol") if each in columns]
-        found = _rows(relation, f"SELECT {', '.join([*keys, f'epoch_us(max({close})) AS latest'])} FROM {{}}"
+        ends = [f"epoch_us({end}({close})) AS {end}_close" for end in ("min", "max")]
+        found = _rows(relation, f"SELECT {', '.join([*keys, *ends])} FROM {{}}"
                                 f"{' GROUP BY ALL' if keys else ''}")  # fmt: skip
+        earliest = min((row[-2] for row in found if row[-2] is not None), default=EVER.start)
         latest = max((row[-1] for row in found if row[-1] is not None), default=EVER.start)
         # Each part is bound with the others: if a file is gone meanwhile, all are listed anew.
         selections = {
-            asof.JOINS[each].dataset: (_series_of(which, keys, found), Window(EVER.start, latest + 1))
+            joined.dataset: (
+                _series_of(which, keys, found),
+                Window(EVER.start if joined.lasts is None else earliest - joined.lasts, latest + 1),
+            )
             for each, which in whose.items()
+            for joined in (asof.JOINS[each],)
         }
 
         def make(cursor: _Cursor, files: _Files) -> _Relation:

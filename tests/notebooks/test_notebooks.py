@@ -22,13 +22,13 @@ from htxdata.ingest.capture import Wanted, capture
 from htxdata.ingest.run import Request
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot import snapshot
-from htxdata.sandbox import Faults, Rule, Sandbox
+from htxdata.sandbox import SANDBOX_KEY, Faults, Rule, Sandbox
 from htxdata.timeline import DAY, HOUR, SECOND, iso, parse_instant
 from htxdata.venues import venue
 from tests.truth import configuration, fill, settings_for
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-NAMES = ("what_is_in_my_lake", "funding_carry", "microstructure")
+NAMES = ("what_is_in_my_lake", "funding_carry", "microstructure", "own_fills")
 ALLOWED = {"htxdata", "matplotlib", "numpy", "pandas"} | set(sys.stdlib_module_names)
 SWAP, SPOT, OTHER = "BTC-USDT", "btcusdt", "ETH-USDT"
 
@@ -205,6 +205,13 @@ PROBES = {
         "asks": asks[["price", "size"]].values.tolist(), "last": states[["bid", "ask"]].iloc[-1].tolist(),
         "message": changes["book_time"].max().isoformat(), "moves": sorted(len(found) for found in sources.values()),
     }""",
+    "own_fills": """{
+        "fills": [[r.trade_id, r.order_id, r.reference] for r in rows.itertuples()],
+        "numbers": {name: rows[name].astype(object).where(rows[name].notna(), None).tolist() for name in (
+            "market", "vwap_before", "vwap_after", "against_market_bps", "against_vwap_before_bps",
+            "against_vwap_after_bps", "fee_bps")},
+        "summary": {" ".join(key): line.to_dict() for key, line in summary.astype(object).iterrows()},
+    }""",
 }
 """What is looked at when a notebook has run, as an expression over its variables."""
 
@@ -260,6 +267,7 @@ def test_an_empty_lake_is_told_in_sentences(
     (tmp_path / "htxdata.toml").write_text(f'lake = "{tmp_path / "lake"}"\n')
     notebook, _ = run(name, tmp_path, monkeypatch)
     assert images(notebook) == 0
+    assert name != "own_fills" or "docs/keys.md" in notebook.cells[3].outputs[0].text
     said = "".join(
         output.get("text", "") for cell in notebook.cells if "outputs" in cell for output in cell.outputs
     )
@@ -376,3 +384,101 @@ def test_microstructure(market: tuple[Sandbox, Path], monkeypatch: pytest.Monkey
     assert found["last"] == [found["bids"][0][0], found["asks"][0][0]]
     assert len(found["moves"]) == 2
     assert found["moves"][0] > 25
+
+
+@pytest.fixture(scope="module")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Path]]:
+    """A lake of somebody with a key: an hour of fills by REST, then some heard beside the book, some beside quotes."""
+    folder = tmp_path_factory.mktemp("trader")
+    (folder / "budget").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HTXDATA_BUDGET_DIR", str(folder / "budget"))
+        patch.setenv("HTX_ACCESS_KEY", SANDBOX_KEY.access)
+        patch.setenv("HTX_SECRET_KEY", SANDBOX_KEY.secret)
+        # A clock 290 seconds behind ours, which is as far as signatures may be off, that runs faster.
+        behind = ahead_of(290 / 3600, 25.0)
+        with Sandbox(seed=5, limits=False, own_seconds=5, ping_seconds=0.3, clock=behind) as sandbox:
+            settings, now = settings_for(sandbox, folder), sandbox.now()
+            past = Request("own_fills", "htx-spot", (SPOT,), (), iso(now - HOUR), iso(now - 10 * SECOND))
+            assert fill(settings, past).complete
+            for feed, seconds in (("book", 3.0), ("quotes", 4.0)):
+                with Session(settings, say=lambda text: None) as session:
+                    wanted = Wanted("htx-spot", ("own_fills", "trades", feed), (SPOT,))
+                    capture(wanted, session, threading.Event(), seconds=seconds)
+            configuration(sandbox, folder)
+            yield sandbox, folder
+
+
+@pytest.mark.slow
+def test_own_fills(traded: tuple[Sandbox, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fill is compared with the exchange's book of just before, or its last trade; averages, basis points, fees
+    and the table are those of plain Python over what the exchange knows."""
+    import htxdata
+
+    sandbox, folder = traded
+    notebook, found = run("own_fills", folder, monkeypatch, probe=PROBES["own_fills"])
+    assert images(notebook) == 2
+    assert complaints(notebook) == ""
+    with htxdata.open_lake(folder / "lake") as lake:
+        told = lake.sql("select distinct epoch_us(book_time) from book_changes").fetchall()
+        unknown = lake.coverage("trades").filter("verdict not in ('present', 'empty')").fetchall()
+        until = int(lake.coverage("trades").aggregate("epoch_us(max(span_end))").fetchall()[0][0])
+    assert unknown == []
+    happened = {
+        (str(one.trade_id), str(order.number)): (order, one)
+        for order, one in sandbox.own.fills("htx-spot", SPOT, until - 2 * HOUR, until + HOUR, sandbox.now())
+    }
+    columns = sandbox.market.trades("htx-spot", SPOT, until - 3 * HOUR, until + HOUR)
+    trades = [
+        (int(at), float(price), float(size))
+        for at, price, size in zip(columns["trade_time"], columns["price"], columns["quantity"], strict=True)
+    ]
+
+    def average(start: int, end: int) -> float | None:
+        part = [(price, size) for at, price, size in trades if start <= at < end]
+        return sum(price * size for price, size in part) / sum(size for _, size in part) if part else None
+
+    def bps(side: str, price: float, against: float | None) -> float | None:
+        sign = 1 if side == "buy" else -1
+        return None if against is None else 10_000 * sign * (price - against) / against
+
+    want: dict[str, list[float | None]] = {name: [] for name in found["numbers"]}
+    paid: dict[str, list[tuple[float, float, float]]] = {}
+    for trade_id, order_id, reference in found["fills"]:
+        order, one = happened[trade_id, order_id]
+        at, price, turnover = one.time, float(one.price), float(one.price * one.quantity)
+        before = at - 1 if reference == "quote" else max((t for (t,) in told if t < at), default=0)
+        if reference == "trade":
+            market = max((trade for trade in enumerate(trades) if trade[1][0] < at), key=lambda t: t[0])[1][1]
+        else:
+            book = sandbox.book("htx-spot", SPOT, depth=1, at=before)
+            market = (book.bids[0][0] + book.asks[0][0]) / 2
+        around = (
+            average(at - 60 * SECOND, at),
+            average(at + 1, at + 60 * SECOND + 1) if at + 60 * SECOND < until else None,
+        )
+        fee = float(one.fee * (one.price if one.fee_currency == "btc" else 1)) / turnover * 10_000
+        numbers = (market, *around, *(bps(order.side, price, each) for each in (market, *around)), fee)
+        for name, number in zip(want, numbers, strict=True):
+            want[name].append(number)
+        if reference != "trade":
+            slipped = bps(order.side, price, market)
+            assert slipped is not None
+            for key in (f"{order.side} {order.role}", "all all"):
+                paid.setdefault(key, []).append((turnover, slipped, fee))
+    kinds = [reference for *_, reference in found["fills"]]
+    assert set(kinds) == {"trade", "book", "quote"}
+    assert kinds.count("trade") > 50
+    for name, numbers_of in want.items():
+        assert [one is None for one in found["numbers"][name]] == [one is None for one in numbers_of], name
+        mine, theirs = (
+            [0.0 if one is None else one for one in each] for each in (found["numbers"][name], numbers_of)
+        )
+        assert mine == pytest.approx(theirs, rel=1e-9, abs=1e-6), name
+    assert found["summary"].keys() >= paid.keys()
+    for key, rows in paid.items():
+        total = sum(turnover for turnover, *_ in rows)
+        line = found["summary"][key]
+        assert line["compared"] == len(rows)
+        assert line["against_mid_bps"] == pytest.approx(sum(t * s for t, s, _ in rows) / total, abs=1e-6)
+        assert line["cost_bps"] == pytest.approx(sum(t * (s + f) for t, s, f in rows) / total, abs=1e-6)

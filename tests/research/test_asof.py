@@ -16,7 +16,7 @@ import htxdata
 from htxdata.errors import UsageError
 from htxdata.market import Series
 from htxdata.store import Store
-from htxdata.timeline import DAY, HOUR, MINUTE
+from htxdata.timeline import DAY, HOUR, MINUTE, SECOND
 from tests.research.lakes import SWAP, T0, Row, candle, micros, put
 
 FUNDING = Series("funding_rates", "htx-linear", "BTC-USDT")
@@ -250,3 +250,79 @@ def test_what_cannot_be_joined_is_a_usage_error(lake: Any) -> None:
     ):
         with pytest.raises(UsageError, match=text):
             lake.asof(rows, **{"known": "true", "funding": True, **more})
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32), late=st.sampled_from([0, 3, 60]))
+def test_the_market_as_of_an_instant(tmp_path_factory: pytest.TempPathFactory, seed: int, late: int) -> None:
+    """By either clock, many quotes and trades at one instant: the last word of plain Python; older than a day, none."""
+    dice = random.Random(seed)
+    store = Store(tmp_path_factory.mktemp("lake"))
+    times = sorted(dice.choices(range(30), k=25))
+    quotes: list[Row] = [
+        {"quote_time": T0 + at * SECOND, "bid": n + 0.25, "bid_size": 1.0, "ask": n + 0.75, "ask_size": 1.0,
+         "sequence": n, "received_at": T0 + (at + dice.randint(0, late)) * SECOND}
+        for n, at in enumerate(times)
+    ]  # fmt: skip
+    trades: list[Row] = [
+        {"trade_time": T0 + at * SECOND, "trade_id": str(n), "price": float(n), "quantity": 1.0, "side": "buy",
+         "received_at": T0 + (at + dice.randint(0, late)) * SECOND}
+        for n, at in enumerate(times, 90)
+    ]  # fmt: skip
+    put(store, Series("quotes", "htx-spot", "btcusdt"), dice.sample(quotes, len(quotes)))
+    put(store, Series("trades", "htx-spot", "btcusdt"), dice.sample(trades, len(trades)))
+    asked = [T0 + at * SECOND for at in range(-1, 95)] + [
+        T0 + times[-1] * SECOND + DAY + late for late in (0, 1)
+    ]
+    at = pa.table({"venue": ["htx-spot"] * len(asked), "symbol": ["btcusdt"] * len(asked),
+                   "at": pa.array(asked).view(pa.timestamp("us", "UTC"))})  # fmt: skip
+
+    def last(rows: list[Row], time: str, tie: tuple[str, ...], known: str) -> list[Row | None]:
+        out = []
+        for moment in asked:
+            held = [r for r in rows if r[time] <= moment and (known == "true" or r["received_at"] <= moment)]
+            word = max(held, key=lambda r: (r[time], *(int(r[name]) for name in tie))) if held else None
+            out.append(word if word and moment - word[time] <= DAY else None)
+        return out
+
+    with htxdata.open_lake(str(store.root)) as lake:
+        for known in ("true", "received_at"):
+            joined = lake.asof(at, at="at", known=known, quotes=True, trades=True)  # type: ignore[arg-type]
+            assert micros(joined, "quote_time", "quote_sequence", "quote_bid") == [
+                (q["quote_time"], q["sequence"], q["bid"]) if q else (None,) * 3
+                for q in last(quotes, "quote_time", ("received_at", "sequence"), known)
+            ]
+            assert micros(joined, "last_trade_time", "last_trade_id", "last_price") == [
+                (t["trade_time"], t["trade_id"], t["price"]) if t else (None,) * 3
+                for t in last(trades, "trade_time", ("trade_id",), known)
+            ]
+
+
+def test_what_stood_before_a_fill(tmp_path: Path) -> None:
+    """A microsecond before it: neither the fill's own trade, nor the quote that had felt it. No fills, no rows."""
+    store = Store(tmp_path)
+    series = ("htx-spot", "btcusdt")
+    empty = {"venue": [], "symbol": [], "t": pa.array([], pa.timestamp("us", "UTC"))}
+    with htxdata.open_lake(str(tmp_path)) as lake:
+        assert lake.asof(pa.table(empty), known="true", at="t", quotes=True, trades=True).fetchall() == []
+    put(store, Series("own_fills", *series), [
+        {"trade_time": T0, "trade_id": "7", "order_id": "1", "side": "buy", "price": 10.0, "quantity": 1.0, "fee": 0.0}
+    ])  # fmt: skip
+    put(store, Series("trades", *series), [
+        {"trade_time": T0 - at, "trade_id": name, "price": price, "quantity": 1.0, "side": "buy"}
+        for at, name, price in ((1000, "6", 9.0), (0, "7", 10.0))
+    ])  # fmt: skip
+    put(store, Series("quotes", *series), [
+        {"quote_time": T0 - at, "bid": bid, "bid_size": 1.0, "ask": bid + 1, "ask_size": 1.0, "sequence": int(bid)}
+        for at, bid in ((1000, 8.0), (0, 9.0))
+    ])  # fmt: skip
+    with htxdata.open_lake(str(tmp_path)) as lake:
+        names = ("quote_bid", "quote_ask", "last_trade_id", "last_price")
+        after = lake.asof(lake.own_fills(), known="true", at="trade_time", quotes=True, trades=True)
+        assert micros(after, *names) == [(9.0, 10.0, "7", 10.0)]
+        fills = lake.own_fills("btcusdt", venue="htx-spot").select(
+            "*, trade_time - to_microseconds(1) AS before"
+        )
+        before = lake.asof(fills, known="true", at="before", quotes=True, trades=True)
+        assert micros(before, *names) == [(8.0, 9.0, "6", 9.0)]
+        assert lake.own_orders().fetchall() == []
