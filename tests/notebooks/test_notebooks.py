@@ -388,7 +388,7 @@ def test_microstructure(market: tuple[Sandbox, Path], monkeypatch: pytest.Monkey
 
 @pytest.fixture(scope="module")
 def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Path]]:
-    """A lake of somebody with a key: an hour of fills by REST, then some heard beside the book, some beside quotes."""
+    """A lake of somebody with a key: an hour of fills by REST, then some heard beside quotes, some beside the book."""
     folder = tmp_path_factory.mktemp("trader")
     (folder / "budget").mkdir()
     with pytest.MonkeyPatch.context() as patch:
@@ -401,7 +401,7 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, 
             settings, now = settings_for(sandbox, folder), sandbox.now()
             past = Request("own_fills", "htx-spot", (SPOT,), (), iso(now - HOUR), iso(now - 10 * SECOND))
             assert fill(settings, past).complete
-            for feed, seconds in (("book", 3.0), ("quotes", 4.0)):
+            for feed, seconds in (("quotes", 4.0), ("book", 4.0)):
                 with Session(settings, say=lambda text: None) as session:
                     wanted = Wanted("htx-spot", ("own_fills", "trades", feed), (SPOT,))
                     capture(wanted, session, threading.Event(), seconds=seconds)
@@ -421,6 +421,13 @@ def test_own_fills(traded: tuple[Sandbox, Path], monkeypatch: pytest.MonkeyPatch
     assert complaints(notebook) == ""
     with htxdata.open_lake(folder / "lake") as lake:
         told = lake.sql("select distinct epoch_us(book_time) from book_changes").fetchall()
+        heard = {
+            name: lake.coverage(name)
+            .filter("verdict = 'present'")
+            .project("epoch_us(span_start), epoch_us(span_end)")
+            .fetchall()
+            for name in ("quotes", "book_changes")
+        }
         unknown = lake.coverage("trades").filter("verdict not in ('present', 'empty')").fetchall()
         until = int(lake.coverage("trades").aggregate("epoch_us(max(span_end))").fetchall()[0][0])
     assert unknown == []
@@ -447,6 +454,9 @@ def test_own_fills(traded: tuple[Sandbox, Path], monkeypatch: pytest.MonkeyPatch
     for trade_id, order_id, reference in found["fills"]:
         order, one = happened[trade_id, order_id]
         at, price, turnover = one.time, float(one.price), float(one.price * one.quantity)
+        # What nobody heard up to the fill is not used, though there be an older quote.
+        known = [name for name, spans in heard.items() if any(start < at <= end for start, end in spans)]
+        assert reference == ({"quotes": "quote", "book_changes": "book"}[known[0]] if known else "trade")
         before = at - 1 if reference == "quote" else max((t for (t,) in told if t < at), default=0)
         if reference == "trade":
             market = max((trade for trade in enumerate(trades) if trade[1][0] < at), key=lambda t: t[0])[1][1]
@@ -454,7 +464,7 @@ def test_own_fills(traded: tuple[Sandbox, Path], monkeypatch: pytest.MonkeyPatch
             book = sandbox.book("htx-spot", SPOT, depth=1, at=before)
             market = (book.bids[0][0] + book.asks[0][0]) / 2
         around = (
-            average(at - 60 * SECOND, at),
+            average(at - 60 * SECOND, at) if at <= until else None,
             average(at + 1, at + 60 * SECOND + 1) if at + 60 * SECOND < until else None,
         )
         fee = float(one.fee * (one.price if one.fee_currency == "btc" else 1)) / turnover * 10_000
