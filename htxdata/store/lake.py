@@ -195,18 +195,6 @@ class Lake:
         """Best bids and asks, whenever one of them changed."""
         return self.table("quotes", symbol, venue=venue, start=start, end=end)
 
-    def own_fills(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Fills of one's own orders of ``[start, end)``."""
-        return self.table("own_fills", symbol, venue=venue, start=start, end=end)
-
-    def own_orders(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """One's own orders that were made in ``[start, end)`` and are over."""
-        return self.table("own_orders", symbol, venue=venue, start=start, end=end)
-
     def indicative_funding_rates(
         self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
     ) -> duckdb.DuckDBPyRelation:
