@@ -110,11 +110,23 @@ docs: venv  ## write the data dictionary
 	@$(BIN)/python -m htxdata.schema.dictionary > data/.dictionary
 	@mv data/.dictionary data/README.md
 
+# protoc is pinned (pyproject.toml, grpcio-tools): what it writes says which version wrote it.
+gateway = htxdata/venues/permanent/gateway
+protoc = $(BIN)/python -m grpc_tools.protoc -I. $(gateway).proto
+
+.PHONY: proto
+proto: venv  ## write the protobuf module of htx-permanent
+	@$(protoc) --python_out=. --pyi_out=.
+
 .PHONY: docs-check
-docs-check: venv  ## is the data dictionary what the schema says?
+docs-check: venv  ## is what is generated in step: the data dictionary, the protobuf module?
 	@$(BIN)/python -m htxdata.schema.dictionary > .venv/.dictionary
 	@diff -u data/README.md .venv/.dictionary || { echo "data/README.md is stale: run 'make docs'" >&2; exit 1; }
 	@echo "data/README.md is up to date"
+	@mkdir -p .venv/.proto && $(protoc) --python_out=.venv/.proto --pyi_out=.venv/.proto
+	@for it in $(gateway)_pb2.py $(gateway)_pb2.pyi; do diff -u $$it .venv/.proto/$$it \
+	  || { echo "$$it is stale: run 'make proto'" >&2; exit 1; }; done
+	@echo "$(gateway)_pb2.py is up to date"
 
 # LOCK_ARGS=--upgrade takes the newest that pyproject.toml allows. The second is bound by the first: what is tested is what
 # a user installs.
