@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from htxdata.errors import BadReply, Refused, Unreachable, VenueError
+from htxdata.errors import BadReply, Refused, Unreachable, VenueError, WalkStuck
 from htxdata.ingest import doubt
 from htxdata.ingest.drive import Drive, Get, Received, walk_for
 from htxdata.ingest.plan import EDGE_OF_HORIZON, LEAD_OF_FUNDING, Job, grid_for
@@ -110,7 +110,7 @@ class _Fill:
                 drive, left, refusal = self._walk(endpoint, queue.pop(0))
                 if refusal is None:
                     rest += left
-                elif isinstance(refusal, Refused) and refusal.kind != "symbol":
+                elif _of_the_endpoint(endpoint, refusal):
                     rest += [*left, *queue]  # the next endpoint may be more willing
                     queue.clear()
                     reasons.append(str(refusal))
@@ -170,7 +170,7 @@ class _Fill:
         ]
         # The earliest reply, by the slower clock: what it says of later slots is only safer.
         heard = min(min(r.received_at, r.venue_now) for r in replies)
-        if self.grid is not None and endpoint.walk == "time" and endpoint.horizon is None:
+        if self.grid is not None and endpoint.walk in ("time", "edge") and endpoint.horizon is None:
             answered = self._doubted(answered, kept, heard)
         self.tables.extend(kept)
         for part, verdict in self._verdicts(answered, kept):
@@ -289,6 +289,14 @@ class _Fill:
             parts = ((Window(window.start, stop), "unobtainable"), (Window(stop, window.end), "empty"))
             out.extend((part, verdict) for part, verdict in parts if part)
         return out
+
+
+def _of_the_endpoint(endpoint: Endpoint, refusal: VenueError) -> bool:
+    """Whether another way to ask may bring what this one did not. A walk by an edge is stuck where the edge means
+    something else there (milliseconds for seconds)."""
+    if isinstance(refusal, WalkStuck):
+        return endpoint.walk == "edge"
+    return isinstance(refusal, Refused) and refusal.kind != "symbol"
 
 
 def fill(

@@ -12,7 +12,7 @@ import contextlib
 import fnmatch
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -31,7 +31,7 @@ from htxdata.timeline import SECOND, Window, iso
 from htxdata.transport.reels import Writer
 from htxdata.venues import VENUES
 from htxdata.venues import venue as venue_named
-from htxdata.venues.terms import Feed, Venue
+from htxdata.venues.terms import NO_FACTS, Facts, Feed, Venue, other_name
 
 DISTIL_EVERY = 60.0
 """Seconds from the end of one reading of the tapes to the next, at least."""
@@ -158,15 +158,20 @@ def topics_of(wanted: Wanted, session: Session) -> tuple[list[Topics], dict[str,
             f"--period {wanted.periods[0]!r}: {feeds[0].name} has no periods; leave --period out"
         )
     if all(feed.every == "must" or (feed.every and ALL_SYMBOLS in wanted.symbols) for feed in feeds):
-        return split(venue, chosen, (), wanted.symbols), {}  # nobody has to be asked
+        return split(venue, chosen, (), {}, wanted.symbols), {}  # nobody has to be asked
     listed, sizes = _listed(session, venue)
     symbols = symbols_now(venue, wanted.symbols, listed, _clock())
-    return split(venue, chosen, symbols, wanted.symbols), sizes
+    return split(venue, chosen, symbols, _named(session, venue, feeds), wanted.symbols), sizes
 
 
 def _clock() -> int:
     """Our clock, microseconds UTC."""
     return time.time_ns() // 1000
+
+
+def _named(session: Session, venue: Venue, feeds: Iterable[Feed]) -> dict[str, Facts]:
+    """What the venue's list says of each symbol; asked for only where topics go by another name than the symbol."""
+    return session.all_facts(venue) if any(feed.by for feed in feeds) else {}
 
 
 def symbols_now(venue: Venue, wanted: Sequence[str], listed: Sequence[str] | None, now: int) -> list[str]:
@@ -182,18 +187,20 @@ def symbols_now(venue: Venue, wanted: Sequence[str], listed: Sequence[str] | Non
 
 
 def split(
-    venue: Venue, chosen: Sequence[tuple[Feed, list[str | None]]], named: Sequence[str], wanted: Sequence[str] = ()
-) -> list[Topics]:
-    """Feeds of symbols and periods, spread over as many connections as it takes. ``wanted`` is what was typed: of all
-    symbols by one topic, where a feed has such a one."""
+    venue: Venue, chosen: Sequence[tuple[Feed, list[str | None]]], named: Sequence[str], known: Mapping[str, Facts],
+    wanted: Sequence[str] = (),
+) -> list[Topics]:  # fmt: skip
+    """Feeds of symbols and periods, spread over as many connections as it takes. ``known`` says by which names topics
+    go; ``wanted`` is what was typed: of all symbols by one topic, where a feed has such a one."""
     out = []
     for feed, periods in chosen:
         whole = feed.every == "must" or (feed.every == "may" and ALL_SYMBOLS in wanted)
         symbols = [ALL_SYMBOLS] if whole else named
         topics: dict[str, list[str]] = {}
         for symbol in having(venue, feed.dataset, symbols):
+            spelled = other_name(symbol, feed.by, known.get(symbol, NO_FACTS))
             for period in periods:
-                topics.setdefault(feed.topic(symbol, period), []).append(symbol)
+                topics.setdefault(feed.topic(spelled, period), []).append(symbol)
         names, most = list(topics), feed.dialect.most_topics
         for at in range(0, len(names), most):
             chosen_names = names[at : at + most]
@@ -347,6 +354,7 @@ class _Capture:
         session.forget(venue)
         try:
             listed, sizes = _listed(session, venue)
+            known = _named(session, venue, self._feeds)
             meant: dict[str, None] = {}
             for text in self._wanted.symbols:
                 with contextlib.suppress(UsageError):  # what was meant by it is delivered
@@ -367,7 +375,7 @@ class _Capture:
         self._symbols |= set(new)
         streams = []
         chosen = [(feed, periods_of(feed, self._wanted.periods)) for feed in self._feeds]
-        for topics in split(self._hands.venue, chosen, new):
+        for topics in split(venue, chosen, new, known):
             bridged = any(s.bridged and s.topics.feed is topics.feed for s in self._streams)
             streams.append(Stream(topics, self._hands, self._bridge if bridged else None))
             if bridged:

@@ -46,7 +46,7 @@ class BookWatch:
             return None
         chain = self._chains.setdefault(seen.topic, _Chain())
         if seen.sequence is None:
-            return None
+            return self._unnumbered(chain, seen)
         if seen.whole:
             return self._begin(chain, seen.sequence)
         previous = seen.sequence - 1 if seen.previous is None else seen.previous
@@ -63,6 +63,18 @@ class BookWatch:
             return why
         self._wait(chain, seen.sequence, previous)
         return None  # the session asks for a whole book as soon as it is subscribed
+
+    def _unnumbered(self, chain: _Chain, seen: Seen) -> str | None:
+        """Nothing but their times tells whether they follow each other; the last time is kept for the last number."""
+        if chain.last is None and not seen.whole:
+            return None
+        if chain.last is not None and seen.at < chain.last and not seen.whole:
+            self.breaks[seen.topic] = self.breaks.get(seen.topic, 0) + 1
+            why = f"a change of {seen.at} comes after one of {chain.last}"
+            chain.last = None
+            return why
+        chain.last = seen.at
+        return None
 
     def _wait(self, chain: _Chain, sequence: int, previous: int) -> None:
         if chain.waiting and sequence <= chain.waiting[-1][0]:

@@ -106,6 +106,8 @@ def begun(
     }  # fmt: skip
     if shared:
         said["shared"] = shared
+    if feed.by:
+        said["symbols"] = dict(symbols)
     reel.note(now, said)
     for record in records:
         reel.note(record.received_at, record.said, record.body)

@@ -11,6 +11,8 @@ them (``delta``). After a break nothing is kept until the next whole book.
   as it stood before is put in front of it, as a ``snapshot`` of the day's first instant, received with that message and
   with the number of the message before. These are no two rows' key (a message never has the number of the one before
   it), and reading the same tape again makes the same rows. A day without a message gets none.
+* Where nothing links a change to the one before it (``previous`` None), its ``sequence`` is a time: changes follow each
+  other as long as it does not go back.
 * A whole book without a single level has no rows, and so cannot be told from none.
 * Where a newer connection has the book as well, it tells (``Cut``); where it does not any longer, the older one goes
   on, with the whole book as it then stands.
@@ -154,10 +156,12 @@ class BookReader:
         if not line.seeded:
             self._wait(columns, message)
             return
-        if number <= line.sequence:
+        linked = message.previous is not None
+        if linked and number <= line.sequence:
             return  # sent twice, or before the whole book
         previous = -1 if message.previous is None else message.previous
-        if previous == line.sequence or (line.fresh and previous <= line.sequence):
+        follows = previous == line.sequence or (line.fresh and previous <= line.sequence)
+        if follows if linked else number >= line.sequence:
             line.fresh = False
             self._enter(message, columns)
             line.sequence, line.at, line.received_at = number, message.at, message.received_at
@@ -204,7 +208,7 @@ class BookReader:
                 return
             message = BookMessage(message.received_at, heard[0], True, number, None, message.first, message.last, True)
         waiting = [entry for entry in line.waiting if entry[0][2] > number]
-        if waiting and waiting[0][0][3] > number:
+        if waiting and (waiting[0][0][3] or 0) > number:
             return  # older than everything that was heard: of no use, another is asked for
         at = min([message.at, *(entry[0][1] for entry in waiting[:1])])
         self._levels, line.waiting = Levels(), []

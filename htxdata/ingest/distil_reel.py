@@ -62,11 +62,19 @@ class ReelReader:
     _books: dict[Key, BookReader] = field(default_factory=dict)
     _candles: dict[Key, CandleReader] = field(default_factory=dict)
     _topics: dict[Key, Topic] = field(default_factory=dict)
+    _own: dict[Key, Key] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._facts = {symbol: Facts(size) for symbol, size in self.known.sizes.items()}
         self._topics = {topic.key: topic for topic in self.known.topics.values()}
         self.feed = self.feed.of(self.known.topics)
+        self._name()
+
+    def _name(self) -> None:
+        """Where the topics of the feed go by another name than the symbol: what that name stands for."""
+        if self.feed.by:
+            told = ((self.feed.symbol_of(name), topic.key) for name, topic in self.known.topics.items())
+            self._own = {theirs: ours for theirs, ours in told if theirs is not None}
 
     # --------------------------------------------------------------------------------------------- the tape
 
@@ -105,15 +113,18 @@ class ReelReader:
         known.sizes = {symbol: float(size) for symbol, size in (said.get("facts") or {}).items()}
         self._facts = {symbol: Facts(size) for symbol, size in known.sizes.items()}
         self.feed = self.feed.of(map(str, said.get("topics", ())))
+        symbols = said.get("symbols") or {}
         for topic in said.get("topics", ()):
             key = self.feed.symbol_of(str(topic))
             if key is not None and topic not in known.topics:
+                key = str(symbols.get(topic, key[0])), key[1]
                 known.topics[topic] = self._topics[key] = Topic(*key)
-        for topic, symbols in (said.get("shared") or {}).items():  # one that tells of several, and names none
-            for symbol in symbols:
+        for topic, several in (said.get("shared") or {}).items():  # one that tells of several, and names none
+            for symbol in several:
                 name = f"{topic} {symbol}"
                 if name not in known.topics:
                     known.topics[name] = self._topics[symbol, None] = Topic(symbol, None)
+        self._name()
 
     def _torn(self) -> None:
         """Frames were lost with the tape. The numbers of books tell what that did to them; of all others, nothing was
@@ -171,11 +182,12 @@ class ReelReader:
         else:
             declared = dataset_named(self.feed.dataset)
             for key, columns in pushed.columns.items():
+                own = self._own.get(key, key)
                 if self.feed.unnumbered:
-                    columns = named(self._topic(key), columns)
+                    columns = named(self._topic(own), columns)
                 if declared.density == "states":
-                    columns = changed(self._topic(key), columns, declared)
-                self._put(key, columns)
+                    columns = changed(self._topic(own), columns, declared)
+                self._put(own, columns)
 
     def _listen(self, batch: Sequence[Frame]) -> None:
         """Which topics are heard since when, and how late it is by the venue's clock."""

@@ -85,7 +85,7 @@ def contradicted(
             continue
         grid = grid_of(period, venue.day_opens)
         whole = [w for w in (Window(grid.ceil(q.start), grid.floor(q.end)) for q in left) if w]
-        latest = [e for e in venue.endpoints_for("klines", period) if e.walk == "latest"]
+        latest = [e for e in venue.endpoints_for("klines", period) if e.walk in ("latest", "edge")]
         if not whole or not latest:
             continue
         probe = Series("klines", venue.name, series.symbol, period)
@@ -93,7 +93,7 @@ def contradicted(
         if not parsed.page.count:
             continue
         opened = np.asarray(parsed.columns["open_time"])
-        traded = sorted(opened[np.asarray(parsed.columns["volume"]) > 0].tolist())
+        traded = sorted(opened[np.asarray(parsed.columns.get("volume", parsed.columns.get("contracts"))) > 0].tolist())
         slots = [Window(at, grid.next(at)) for at in traded]
         found.extend(
             slot for slot in slots if any(w.start <= slot.start and slot.end <= w.end for w in whole)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from htxdata.errors import BadReply
 from htxdata.market import Series
+from htxdata.protocol.edge import EdgeWalk
 from htxdata.protocol.paging import (
     Ask,
     BackWalk,
@@ -61,6 +62,8 @@ def walk_for(endpoint: Endpoint, window: Window, grid: Grid | None, lead: int, p
         return PageWalk(window, endpoint.rows)
     if endpoint.walk == "back":
         return BackWalk(window, endpoint.rows, lead)
+    if endpoint.walk == "edge":
+        return EdgeWalk(window, endpoint.rows, heeded=proven > 0)
     if endpoint.walk == "tail":
         return TailWalk(window, endpoint.rows)
     return LatestWalk(window, endpoint.rows)
@@ -98,11 +101,12 @@ class Drive:
                 return
 
     def _ask(self, ask: Ask) -> Received:
-        reply = self.get(self.endpoint.build(self.series, ask))
+        series = self.endpoint.under(self.series, self.facts)
+        reply = self.get(self.endpoint.build(series, ask))
         try:
             # Rows that no table can hold are the venue's fault like any other: the reply is set aside with them.
             with _PARSING:
-                parsed = self.endpoint.read(reply, self.series, self.facts)
+                parsed = self.endpoint.read(reply, series, self.facts)
                 table = rows_of(self.dataset, parsed, reply.received_at)
         except BadReply as error:
             self.set_aside(reply, str(error))

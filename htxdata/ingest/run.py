@@ -292,7 +292,8 @@ class _Wanted:
     def begins_unknown(self, now: int) -> bool:
         """Whether rows earlier than any that is stored are asked for, by windows that may all be empty."""
         endpoints = self.venue.endpoints_for(self.series.dataset, self.series.period)
-        if not (endpoints and endpoints[0].walk == "time") and not self.venue.archives_for(
+        paged = ("time", "edge") if self.series.dataset == "klines" else ("time",)
+        if not (endpoints and endpoints[0].walk in paged) and not self.venue.archives_for(
             self.series.dataset, self.series.period
         ):
             return False

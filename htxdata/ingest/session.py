@@ -7,7 +7,7 @@ import fnmatch
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -36,7 +36,7 @@ from htxdata.transport.download import Downloads, Fetched
 from htxdata.transport.http import Client
 from htxdata.venues import VENUES
 from htxdata.venues import venue as venue_named
-from htxdata.venues.terms import Archive, Facts, Listed, Parsed, Venue
+from htxdata.venues.terms import NO_FACTS, Archive, Facts, Listed, Parsed, Venue
 
 Say = Callable[[str], None]
 
@@ -63,7 +63,7 @@ class Session:
         self._births: dict[tuple[str, str], int | None] = {}
         self._downloads: dict[str, Downloads] = {}
         self._shelves: dict[tuple[str, str], dict[str, Listed] | None] = {}
-        self._contract_sizes: dict[str, dict[str, float | None]] = {}
+        self._facts: dict[str, dict[str, Facts]] = {}
         self._keys: dict[str, Keys] = {}
         self._lock = threading.Lock()
 
@@ -180,22 +180,23 @@ class Session:
 
         Nothing is asked for where no endpoint of the dataset needs to be told (``day`` empty: REST).
         """
-        if not day and all(e.sized is None for e in venue.endpoints_for(series.dataset, series.period)):
+        endpoints = venue.endpoints_for(series.dataset, series.period)
+        if not day and all(e.sized is None and not e.by for e in endpoints):
             return Facts()
-        size = self._sizes(venue).get(series.symbol)
-        if size is None and venue.deliveries is not None:  # no list has it any more
-            size = venue.deliveries.size(series.symbol)
-        return Facts(size)
+        known = self.all_facts(venue).get(series.symbol, NO_FACTS)
+        if known.contract_size is None and venue.deliveries is not None:  # no list has it any more
+            return replace(known, contract_size=venue.deliveries.size(series.symbol))
+        return known
 
-    def _sizes(self, venue: Venue) -> dict[str, float | None]:
+    def all_facts(self, venue: Venue) -> dict[str, Facts]:
+        """Those of every instrument that the venue lists, by symbol; asked once per run."""
         with self._lock:
-            known = self._contract_sizes.get(venue.name)
+            known = self._facts.get(venue.name)
         if known is None:
             answer = self.instruments(venue)
-            columns = answer[0].columns if answer else {"symbol": [], "contract_size": []}
-            known = dict(zip(columns["symbol"], columns["contract_size"], strict=True))
+            known = {} if answer is None else facts_of(answer[0])
             with self._lock:
-                self._contract_sizes[venue.name] = known
+                self._facts[venue.name] = known
         return known
 
     # ------------------------------------------------------------------------------------------ instruments
@@ -214,7 +215,7 @@ class Session:
         """What the venue listed is asked for again."""
         with self._lock:
             self._listings.pop(venue.name, None)
-            self._contract_sizes.pop(venue.name, None)
+            self._facts.pop(venue.name, None)
 
     def _ask_instruments(self, venue: Venue) -> tuple[Parsed, int] | None:
         refusals = []
@@ -250,7 +251,7 @@ class Session:
 
     def _ask_birth(self, venue: Venue, series: Series) -> int | None:
         probe = Series("klines", venue.name, series.symbol, "1mon")
-        latest = [e for e in venue.endpoints_for("klines", "1mon") if e.walk == "latest"]
+        latest = [e for e in venue.endpoints_for("klines", "1mon") if e.walk in ("latest", "edge")]
         if not latest:
             return None
         endpoint = latest[0]
@@ -260,6 +261,15 @@ class Session:
         except VenueError:
             return None  # then the empty pages are asked for, one by one
         return page.first if 0 < page.count < endpoint.rows else None
+
+
+def facts_of(listing: Parsed) -> dict[str, Facts]:
+    """What a list of instruments says of each, by symbol."""
+    columns, names = listing.columns, listing.names
+    return {
+        symbol: Facts(size, {by: others[at] for by, others in names.items()})
+        for at, (symbol, size) in enumerate(zip(columns["symbol"], columns["contract_size"], strict=True))
+    }
 
 
 def _beginning(one: str, other: str) -> str:

@@ -23,7 +23,7 @@ from htxdata.store.layout import partition_of
 from htxdata.store.merge import times_of
 from htxdata.store.tape import Tape, reply_record
 from htxdata.timeline import Window, iso
-from htxdata.venues.terms import Poll, Venue
+from htxdata.venues.terms import NO_FACTS, Poll, Venue, other_name
 
 AT_ONCE = 16
 """Questions under way at the same time: with an answer after 200 ms that is the whole budget of 78 a second."""
@@ -180,7 +180,10 @@ class _Look:
         if self.down or poll in self._shut:
             return
         try:
-            reply = self.session.get(self.venue, poll.build(symbol))
+            name = symbol
+            if poll.by and symbol is not None:
+                name = other_name(symbol, poll.by, self.session.all_facts(self.venue).get(symbol, NO_FACTS))
+            reply = self.session.get(self.venue, poll.build(name))
         except Unreachable as error:
             self.down = str(error)
             return
@@ -196,8 +199,8 @@ class _Look:
             reply_record(request.path, request.params, reply.status, reply.body, reply.received_at, date)
         )
         try:
-            for told, rows in self._read(poll, reply, symbol):
-                self._keep(told, rows, reply.received_at)
+            for told, rows in self._read(poll, reply, name):
+                self._keep(symbol if poll.by and symbol else told, rows, reply.received_at)
         except BadReply as error:
             self.session.quarantine(
                 self.venue, self.dataset.name, request, reply.body, reply.received_at, str(error)

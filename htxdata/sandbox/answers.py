@@ -57,6 +57,7 @@ class Exchange:
     crowd: int = 0
     hashkey_bound: str = "end"
     hashkey_page: int = 1000
+    permanent_unit: int = 1_000_000
     bodies: Recent = field(default_factory=lambda: Recent(96))
 
     def source(self, venue: str, symbol: str, dataset: str) -> Market | Replay:

@@ -16,7 +16,7 @@ from typing import Any
 from .periods import DAY, SECOND
 
 SPOT, LINEAR, INVERSE, FUTURES = "htx-spot", "htx-linear", "htx-inverse", "htx-futures"
-HASHKEY = "hashkey"
+HASHKEY, PERMANENT = "hashkey", "htx-permanent"
 
 AFTER_DELIVERY = 28 * DAY
 """For how long after its delivery a coin-margined future can still be asked for (htx-api 6: about four weeks)."""
@@ -316,6 +316,14 @@ INSTRUMENTS: dict[str, Table] = {
     venue: Table(venue, (one for one in _TABLE if one.venue == venue)) for venue in _VENUES
 }
 """venue -> symbol -> Instrument, in listing-page order."""
+
+# Permanent sells the linear perpetuals under its own names, which are lower-case letters (permanent-v1 6.2).
+INSTRUMENTS[PERMANENT] = Table(PERMANENT, ())
+INSTRUMENTS[PERMANENT].update(
+    (one.symbol.replace("-", "").lower(), one)
+    for one in INSTRUMENTS[LINEAR].values()
+    if one.delivery_at is None and one.symbol.isascii()
+)
 
 
 def contract_type(one: Instrument, time: int) -> str:

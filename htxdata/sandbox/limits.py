@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 Budget = tuple[int, float]
 
-SPOT, SWAP, ARCHIVE, HASHKEY = "htx_spot_rest", "htx_swap_rest", "htx_archive", "hashkey_rest"
-_HOSTS = (SPOT, SWAP, ARCHIVE, HASHKEY)
+SPOT, SWAP, ARCHIVE = "htx_spot_rest", "htx_swap_rest", "htx_archive"
+HASHKEY, PERMANENT = "hashkey_rest", "permanent_rest"
+_HOSTS = (SPOT, SWAP, ARCHIVE, HASHKEY, PERMANENT)
 
 _MARKET_DATA = (
     ("/linear-swap-ex/", "linear"),
@@ -85,6 +86,8 @@ class Door:
             return None  # S3 counts far more than one address can ask
         if host == HASHKEY:
             return host, (5, 1.0)  # nobody minded four a second for a minute (hashkey-api 2); no limit is published
+        if host == PERMANENT:
+            return host, (100, 10.0)  # permanent-v1 3.4, of a key; of an address nothing is said
         if host == SPOT:
             return host + path, _SPOT_OWN.get(_NUMBERED.sub("{id}", path), (10, 1.0))
         for start, line in _MARKET_DATA:
@@ -127,8 +130,8 @@ class Door:
         )
 
     def _headers(self, host: str, limit: int, seconds: float, used: int, reset_ms: int) -> dict[str, str]:
-        if host == HASHKEY:
-            return {}  # none were seen (hashkey-api 2)
+        if host in (HASHKEY, PERMANENT):
+            return {}  # none were seen (hashkey-api 2); nothing is said of any (permanent-v1)
         if host == SPOT:
             return {
                 "X-HB-RateLimit-Requests-Remain": str(limit - used),

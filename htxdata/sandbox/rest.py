@@ -15,23 +15,39 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from . import coin_margined, hashkey_answers, hashkey_funding, hashkey_quotes, hashkey_reference, linear, spot
+from . import (
+    coin_margined,
+    hashkey_answers,
+    hashkey_funding,
+    hashkey_quotes,
+    hashkey_reference,
+    linear,
+    permanent,
+    spot,
+)
 from .answers import Answer, Ask, Exchange, Refusal, page, reply
 from .archive import ArchiveHost
 from .breakage import bend_of, broken_body
 from .faults import Faults, Fired
-from .limits import ARCHIVE, HASHKEY, SPOT, SWAP, Door
+from .limits import ARCHIVE, HASHKEY, PERMANENT, SPOT, SWAP, Door
 from .own_rest import OwnRest
 from .spelling import gzipped
 from .websocket import Sockets
 
-HOSTS = {"htx-spot": SPOT, "htx-swap": SWAP, "htx-archive": ARCHIVE, "hashkey": HASHKEY}
+HOSTS = {
+    "htx-spot": SPOT,
+    "htx-swap": SWAP,
+    "htx-archive": ARCHIVE,
+    "hashkey": HASHKEY,
+    "permanent": PERMANENT,
+}
 """URL prefix -> key of the host it stands for."""
 
 _ENDPOINTS = {
     SPOT: spot.ENDPOINTS,
     SWAP: linear.ENDPOINTS | coin_margined.ENDPOINTS,
     HASHKEY: {**hashkey_reference.ENDPOINTS, **hashkey_quotes.ENDPOINTS, **hashkey_funding.ENDPOINTS},
+    PERMANENT: permanent.ENDPOINTS,
 }
 _UNANSWERED = 499  # never sent: the socket is closed by then
 _QUICK = ("1min", "5min")  # made on the event loop; longer periods may take a second when asked first
@@ -131,8 +147,10 @@ class Rest:
         if host == SWAP and (request.content_length or 0) > 0:
             return await self._send(request, page("403 Forbidden", 403), headers)  # a GET with a body (1.1)
         ask = Ask(host, path, query, now, bend_of(fired))
-        slow = ("/history/" in path and query.get("period", "1min") not in _QUICK) or (
-            path.endswith("/klines") and query.get("interval") not in ("1m", "3m", "5m")
+        slow = (
+            ("/history/" in path and query.get("period", "1min") not in _QUICK)
+            or (path.endswith("/klines") and query.get("interval") not in ("1m", "3m", "5m"))
+            or (host == PERMANENT and "interval" in query)
         )
         if slow:
             made = await asyncio.get_running_loop().run_in_executor(self._workers, self._made, endpoint, ask)
@@ -187,6 +205,8 @@ class Rest:
                 return Answer(answer.before, status=rule.status or answer.status, headers=waited)
             elif kind == "error":
                 return page("502 Bad Gateway", rule.status or (500, 502, 503, 504)[one.dice % 4])
+            elif host == PERMANENT and kind in ("busy", "maintenance"):
+                return permanent.error(500, "system.error")
             elif kind == "busy":
                 return reply(
                     {
@@ -252,6 +272,8 @@ def _refused(host: str, ms: int, flat: bool) -> Answer:
     """Over the limit: HTTP 429, or HTTP 200 with a code in the body (2.1, 2.2)."""
     if host == HASHKEY:
         return hashkey_answers.refused()
+    if host == PERMANENT:
+        return permanent.error(429, "too many requests", 429)
     if host == SPOT:
         return reply(
             {

@@ -54,6 +54,7 @@ class Sandbox:
     is played; 0 sends it all at once.
     hashkey_bound: which id leads back in HashKey's history of fundings (`hashkey_funding.BOUNDS`); hashkey_page: the
     most rows that it sends at once.
+    permanent_edge_ms: whether `start` of permanent's candles is milliseconds, which its text leaves open.
     keys: those that exist besides the one that everybody may use. own_seconds: how often (on each traded symbol) their
     owner has an order.
     crowd: how many instruments alike each venue lists besides those with a story (`instruments.Table`), up to 1000.
@@ -86,6 +87,7 @@ class Sandbox:
         crowd: int = 0,
         hashkey_bound: str = "end",
         hashkey_page: int = 1000,
+        permanent_edge_ms: bool = False,
         keys: Sequence[ApiKey] = (),
         own_seconds: float = 4 * 3600.0,
     ) -> None:
@@ -94,8 +96,9 @@ class Sandbox:
         self.replay = Replay.load(replay) if isinstance(replay, (str, Path)) else replay
         self._door = Door(limits, ban_after, ban_seconds)
         self._exchange = Exchange(
-            self.market, self.replay, v5, v5_from_inclusive, spot_history, crowd, hashkey_bound, hashkey_page
-        )
+            self.market, self.replay, v5, v5_from_inclusive, spot_history, crowd, hashkey_bound, hashkey_page,
+            permanent_unit=1_000 if permanent_edge_ms else 1_000_000,
+        )  # fmt: skip
         options = Options(
             archive_delay_hours, archive_listing, archive_perp_size, archive_repeated_ids, archive_cache_bytes
         )
@@ -133,6 +136,8 @@ class Sandbox:
             "htx_archive": f"{self.url}/htx-archive",
             "hashkey_rest": f"{self.url}/hashkey",
             "hashkey_ws": f"{socket_url}/hashkey",
+            "permanent_rest": f"{self.url}/permanent/api/swap",
+            "permanent_ws": f"{socket_url}/permanent/api/swap",
         }
 
     @property

@@ -92,7 +92,8 @@ class Sockets:
         self.log.append(log)
         line = (HashkeyLine if isinstance(dialect, HashkeyDialect) else Line)(log, transport, dialect)
         line.named, line.address = request.host, request.remote or ""
-        line.next_ping = log.opened + self.manners.ping_seconds
+        line.beats = self.manners.ping_seconds * getattr(dialect, "beats", 1.0)
+        line.next_ping = log.opened + line.beats
         self._lines[log.number] = line
         if self._loop_task is None:
             self._loop_task = asyncio.create_task(self._loop())
@@ -192,6 +193,11 @@ class Sockets:
         line.log.topics = [one.asked for one in line.topics.values()]
         return subscription
 
+    def running(self, host: str, path: str, short: tuple[str, str]) -> Feed | None:
+        """The feed that somebody hears already."""
+        found = self._feeds.get((host, path, *short))
+        return None if found is None else found[0]
+
     def play(self, line: Line, topics: Sequence[str], now: int, ack: bytes) -> None:
         """Subscribe a connection to recorded topics."""
         for text in topics:
@@ -273,7 +279,7 @@ class Sockets:
         self._play_on(real)
         for line in list(self._lines.values()):
             if real >= line.next_ping:
-                line.next_ping = real + self.manners.ping_seconds
+                line.next_ping = real + line.beats
                 line.beat(now // 1000)
             line.flush()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -74,7 +75,7 @@ class Heartbeat(Protocol):
     def patience(self) -> int:
         """How many pings may be unanswered."""
 
-    def ping(self, ms: int) -> tuple[str, str]:
+    def ping(self, ms: int) -> tuple[str, str | bytes]:
         """What a pong must hold, and the text of a ping."""
 
     def farewell(self, ms: int) -> bytes | None:
@@ -101,7 +102,8 @@ class Line:
         """The host that the client asked for, and `address` its own."""
         self.address = ""
         self.signed_in: ApiKey | None = None
-        self.next_ping = 0.0
+        self.next_ping = self.beats = 0.0
+        self._pack: Callable[[bytes], bytes] = getattr(heartbeat, "pack", bytes if heartbeat.plain else squeezed)
         self._out: list[bytes] = []
 
     @property
@@ -123,7 +125,7 @@ class Line:
 
     def say(self, text: bytes) -> None:
         """Send an ack, an error or a ping at once, behind what is queued."""
-        self.frame(text if self._heartbeat.plain else squeezed(text))
+        self.frame(self._pack(text))
         self.flush()
 
     def flush(self) -> None:
@@ -145,7 +147,7 @@ class Line:
             return
         key, text = self._heartbeat.ping(ms)
         self.unanswered[key] = None
-        self.say(text.encode())
+        self.say(text if isinstance(text, bytes) else text.encode())
 
     def answered(self, key: str) -> None:
         """A pong came: what was asked before it need not be answered any more."""

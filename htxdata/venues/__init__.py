@@ -6,10 +6,10 @@ A venue is one folder that fills a `Venue` of ``terms.py``; ``VENUES`` is the tu
 from __future__ import annotations
 
 from htxdata.errors import UsageError
-from htxdata.venues import hashkey, htx
+from htxdata.venues import hashkey, htx, permanent
 from htxdata.venues.terms import Endpoint, Parsed, Venue
 
-VENUES: tuple[Venue, ...] = (*htx.VENUES, *hashkey.VENUES)
+VENUES: tuple[Venue, ...] = (*htx.VENUES, *hashkey.VENUES, *permanent.VENUES)
 
 _BY_NAME = {venue.name: venue for venue in VENUES}
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from htxdata.errors import Refused
 from htxdata.keys import Keys
 from htxdata.market import Listing, Series
 from htxdata.protocol.dialect import Dialect
@@ -13,7 +14,7 @@ from htxdata.protocol.paging import Ask, Page
 from htxdata.protocol.wire import Fault, LimitHeaders, Reply, Request
 from htxdata.timeline import Window
 
-WalkKind = Literal["time", "cursor", "behind", "page", "latest", "tail", "back"]
+WalkKind = Literal["time", "cursor", "behind", "page", "latest", "tail", "back", "edge"]
 
 Sign = Callable[[Request, str, Keys, int], tuple[tuple[str, str], ...]]
 """The parameters of a private request, signed: the request, the host as it is named, the key, the time (us UTC)."""
@@ -32,16 +33,20 @@ class Parsed:
     unfit: Any = None
     unsettled: Sequence[int] = ()
     """Instants of rows that are not final yet, and not among the columns: they are asked for again."""
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of a list of instruments: their other names (``Facts.names``), each in the order of the rows."""
 
 
 @dataclass(frozen=True)
 class Facts:
     """What a parser must know of an instrument and the venue's answers and files do not say.
 
-    ``contract_size`` (base units per contract, at that time) is None on spot and where it is not known.
+    ``contract_size`` (base units per contract, at that time) is None on spot and where it is not known. ``names`` are
+    the other names under which the venue knows what is computed for the instrument, such as its index.
     """
 
     contract_size: float | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_FACTS = Facts()
@@ -70,12 +75,28 @@ class Endpoint:
     sized: Callable[[Reply, Series, Facts], Parsed] | None = None
     """``parse`` where sizes are contracts and quantities so many of ``Facts.contract_size``: in its place."""
 
+    by: str = ""
+    """Which of ``Facts.names`` is asked for in place of the symbol; "" for the symbol itself."""
+
     def read(self, reply: Reply, series: Series, facts: Facts) -> Parsed:
         """The rows of a reply; ``BadReply`` for what is not understood (law 9)."""
         return self.parse(reply, series) if self.sized is None else self.sized(reply, series, facts)
 
+    def under(self, series: Series, facts: Facts) -> Series:
+        """``series`` under the name that is asked for. ``Refused`` where the venue does not tell that name."""
+        return series if not self.by else replace(series, symbol=other_name(series.symbol, self.by, facts))
+
     def serves(self, period: str | None) -> bool:
         return self.periods is None or period in self.periods
+
+
+def other_name(symbol: str, by: str, facts: Facts) -> str:
+    """What the venue calls the ``by`` of an instrument; ``Refused`` where it does not say."""
+    if not by:
+        return symbol
+    if by not in facts.names:
+        raise Refused("refused", f"the venue's list does not name the {by} of {symbol}")
+    return facts.names[by]
 
 
 @dataclass(frozen=True)
@@ -92,6 +113,8 @@ class Poll:
     parse: Callable[[Reply, str | None], Parsed]
     docs: str
     whole: bool = False
+    by: str = ""
+    """As `Endpoint.by`."""
 
 
 @dataclass(frozen=True)
@@ -201,13 +224,15 @@ class BookMessage:
 
 @dataclass(frozen=True)
 class Seen:
-    """What must be known of a book's message while it is captured: its topic and numbers."""
+    """What must be known of a book's message while it is captured: its topic and numbers, or where it has none, ``at``,
+    its time in any unit."""
 
     topic: str
     whole: bool
     sequence: int | None
     previous: int | None
     asked: bool = False
+    at: int = 0
 
 
 @dataclass(frozen=True)
@@ -237,6 +262,9 @@ class Feed:
     periods: Mapping[str, str] | None = None
     silence: float | None = 60.0
     whole_by: Literal["", "request", "anew"] = ""
+    by: str = ""
+    """As `Endpoint.by`: what the topics name."""
+
     watch: Callable[[bytes], Seen | None] | None = None
     unnumbered: bool = False
     """REST knows no numbers of these trades: pushed ones are named as REST's are (``venues.names``), and the venue's
