@@ -127,11 +127,12 @@ def assert_books(
         pytest.param("htx-inverse", ("BTC-USD", "ETH-USD"), marks=pytest.mark.wide),
         pytest.param("htx-futures", (a_future(), a_future(alias="CW")), marks=pytest.mark.wide),
         pytest.param("hashkey", ("ETHUSDT", "BTCUSDT-PERPETUAL"), marks=pytest.mark.wide),
+        pytest.param("htx-permanent", ("btcusdt", "dogeusdt"), marks=pytest.mark.wide),
     ],
 )
 def test_a_quiet_session_has_every_trade(tmp_path: Path, venue: str, symbols: tuple[str, ...]) -> None:
     """Value by value over all that the coverage claims, which is the whole session; twice changes no byte."""
-    with Sandbox(clock=hurried()) as sandbox:
+    with Sandbox(clock=hurried(), ping_seconds=0.1) as sandbox:
         began = sandbox.now()
         done = listen(sandbox, tmp_path, venue, ["trades"], symbols, 3.0)
         over = sandbox.now()
@@ -570,3 +571,19 @@ def test_one_trade_is_one_row_whichever_way_it_came(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in (tmp_path / "lake").rglob("trades/**/*.parquet")}
     distil(Store(tmp_path / "lake"), tmp_path / "tape", again=True, say=lambda text: None)
     assert {path: path.read_bytes() for path in (tmp_path / "lake").rglob("trades/**/*.parquet")} == before
+
+
+@pytest.mark.wide
+def test_books_without_numbers_are_the_exchanges(tmp_path: Path) -> None:
+    """On permanent, at every message, across a rotation and with two depths; each book begins with a whole one."""
+    series = Series("book_changes", "htx-permanent", "btcusdt")
+    with Sandbox() as sandbox:
+        done = listen(sandbox, tmp_path, "htx-permanent", ["book"], ["btcusdt"], 4.0, rotate=2.0)
+        assert (done.complete, done.gaps, done.quarantined) == (True, [], 0)
+        assert assert_books(tmp_path / "lake", sandbox, series, per_contract=0.001, depth=100) > 10
+        listen(sandbox, tmp_path / "five", "htx-permanent", ["book"], ["btcusdt"], 2.0, levels=5)
+        assert assert_books(tmp_path / "five" / "lake", sandbox, series, per_contract=0.001, depth=5) > 4
+    assert audit(Store(tmp_path / "lake"), dataset="book_changes").findings == []
+    rows = stored(tmp_path / "lake", series)
+    assert rows["sequence"] == [at // 1000 for at in rows["book_time"]]
+    assert set(rows["previous_sequence"]) == {None}

@@ -51,6 +51,7 @@ def since(days: float) -> int:
         ("estimated_rate_klines", LINEAR),
         *(further(d, INVERSE) for d in ("mark_klines", "index_klines", "premium_klines", "estimated_rate_klines")),
         *(further(d, FUTURES) for d in ("mark_klines", "index_klines")),
+        *(further(d, ("htx-permanent", "ethusdt")) for d in ("mark_klines", "index_klines")),
     ],
 )
 def test_candles_of_computed_prices(
@@ -125,6 +126,7 @@ def test_open_interest(tmp_path: Path, line: tuple[str, str], faults: tuple[Rule
         further(*FUTURES, 500),
         further("hashkey", "BTCUSDT", 90),
         further("hashkey", "BTCUSDT-PERPETUAL", 90),
+        further("htx-permanent", "btcusdt", 250),
     ],
 )
 def test_the_newest_trades(tmp_path: Path, venue: str, symbol: str, least: int) -> None:

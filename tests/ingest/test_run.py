@@ -70,6 +70,7 @@ REACH = {
         ("htx-linear", "BTC-USDT"),
         pytest.param("hashkey", "BTCUSDT", marks=pytest.mark.wide),
         pytest.param("hashkey", "DOGEUSDT-PERPETUAL", marks=pytest.mark.wide),
+        pytest.param("htx-permanent", "btcusdt", marks=pytest.mark.wide),
     ],
 )
 def test_every_period_equals_the_market_over_the_turn_of_a_year(

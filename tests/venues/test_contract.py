@@ -8,6 +8,7 @@ from htxdata.market import Series
 from htxdata.venues import VENUES
 from htxdata.venues.terms import Facts
 from tests.venues.contract import Body, Speech, Tongue, VenueContract
+from tests.venues.permanent.tongue import TONGUE as PERMANENT
 
 
 def _text(rows: list[dict[str, str]]) -> str:
@@ -658,13 +659,14 @@ TONGUES = {
         typed=("btcusdt-Perpetual", "BTCUSDT-PERPETUAL"),
         facts=Facts(0.001),
     ),
+    "htx-permanent": PERMANENT,
 }
 
 
 def test_every_venue_is_here() -> None:
     """A venue that is registered has a tongue, and so a class below."""
     assert [venue.name for venue in VENUES] == list(TONGUES)
-    assert list(TONGUES) == ["htx-spot", "htx-linear", "htx-inverse", "htx-futures", "hashkey"]
+    assert list(TONGUES) == ["htx-spot", "htx-linear", "htx-inverse", "htx-futures", "hashkey", "htx-permanent"]
 
 
 class TestSpot(VenueContract):
@@ -700,3 +702,10 @@ class TestHashKey(VenueContract):
 
     venue_name = "hashkey"
     tongue = TONGUES["hashkey"]
+
+
+class TestPermanent(VenueContract):
+    """The permanent contracts of 2019."""
+
+    venue_name = "htx-permanent"
+    tongue = PERMANENT

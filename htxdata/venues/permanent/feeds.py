@@ -22,8 +22,6 @@ from htxdata.venues.permanent.dialect import PUBLIC, is_data, opened, payload
 from htxdata.venues.terms import NO_FACTS, BookMessage, Facts, Feed, Frame, Pushed, Seen
 
 _HOST, _PATH = "permanent_ws", "/ws"
-LEVELS = 100
-
 Topic = Callable[[str, str | None], str]
 
 
@@ -177,7 +175,19 @@ def watch(message: bytes) -> Seen | None:
 
 
 _klines, _trades, _funding_rate = _shape("candlestick", period=True), _shape("trades"), _shape("ind.funding.rate")
-_baskets, _books = _shape("index.cons"), _shape("mbp", f"@{LEVELS}")
+_baskets = _shape("index.cons")
+
+
+def book(levels: int, forms: tuple[Feed, ...] = ()) -> Feed:
+    """The book of 5, 10, 20, 50 or 100 levels a side."""
+    topic, symbol_of = _shape("mbp", f"@{levels}")
+    return Feed(
+        "book", "book_changes", _HOST, _PATH, PUBLIC, topic, symbol_of, _book_parser(symbol_of),
+        docs="permanent-v1 6.3: changes and whole books, without numbers",
+        # Whether the first push is a whole one is not said: it is asked for.
+        whole_by="request", watch=watch, levels=levels, forms=forms,
+    )  # fmt: skip
+
 
 FEEDS: tuple[Feed, ...] = (
     Feed(
@@ -193,11 +203,7 @@ FEEDS: tuple[Feed, ...] = (
         docs="permanent-v1 6.3; how often is not said",
         periods=rest.PERIODS,
     ),
-    Feed(
-        "book", "book_changes", _HOST, _PATH, PUBLIC, *_books, _book_parser(_books[1]),
-        docs="permanent-v1 6.3: changes and whole books, without numbers",
-        whole_by="request", watch=watch,  # whether the first push is a whole one is not said: it is asked for
-    ),
+    book(100, tuple(book(levels) for levels in (5, 10, 20, 50))),
     Feed(
         "funding", "indicative_funding_rates", _HOST, _PATH, PUBLIC, *_funding_rate,
         _parser(
