@@ -34,9 +34,10 @@ def snapshot(
 ) -> dict[str, int]:
     """The same as ``htxdata snapshot``; ends as failed where something gave no answer."""
     looks: list[tuple[str, str, tuple[str, ...]]] = []
-    chosen = [(venue, tuple(symbols or ["*"])) for venue in venues_of(dataset, venues or ())]
+    known = settings.load(config)
+    chosen = [(venue, tuple(symbols or ["*"])) for venue in venues_of(dataset, venues or (), known.hosts)]
     if symbols and not venues:  # each is looked for wherever it is
-        with Session(settings.load(config), say=get_run_logger().warning) as session:
+        with Session(known, say=get_run_logger().warning) as session:
             chosen = having(session, [venue for venue, _ in chosen], symbols)
     for venue, names in chosen:
         try:

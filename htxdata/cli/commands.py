@@ -188,8 +188,8 @@ def snapshot(options: argparse.Namespace) -> int:
     from htxdata.ingest.snapshot import having, venues_of
     from htxdata.ingest.snapshot import snapshot as look_at
 
-    venues = venues_of(options.dataset, options.venue)
     settings = settings_of(options)
+    venues = venues_of(options.dataset, options.venue, settings.hosts)
     failed = 0
     with Session(settings, say=show.note) as session:
         asked = options.symbol or ("*",)

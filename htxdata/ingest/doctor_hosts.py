@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from htxdata.config import Settings
+from htxdata.config import HOSTS, Settings
 from htxdata.errors import BadReply, HtxdataError, Refused
 from htxdata.ingest.doctor_terms import Check, Status
 from htxdata.protocol.backoff import Patience
@@ -71,7 +71,9 @@ class Asking:
         self._until = time.monotonic() + WITHIN_S
         self._found: dict[str, Asked] = {}
         self._threads: dict[str, threading.Thread] = {}
-        for key, base in settings.hosts.items():
+        # A host without a default that nobody gave an address is nobody's: there is nothing to say of it.
+        asked = {key: base for key, base in settings.hosts.items() if base or HOSTS.get(key)}
+        for key, base in asked.items():
             question = _question(settings, key, base or "", self._stop)
             if isinstance(question, Asked):
                 self._found[key] = question
@@ -80,7 +82,7 @@ class Asking:
                 self._threads[key] = threading.Thread(
                     target=self._run, args=(key, base, question), daemon=True
                 )
-        self._order = tuple(settings.hosts)
+        self._order = tuple(asked)
         for thread in self._threads.values():
             thread.start()
 
@@ -217,10 +219,8 @@ def _timed(client: Client, request: Request) -> tuple[Reply, float]:
 
 
 def _rest(settings: Settings, key: str, base: str, venue: Venue, stop: threading.Event) -> Asked:
-    path, name = _TIMES.get(key, ("", ""))
-    if not path:
-        return _unasked(key, base, "how this host says its time is not known here")
-    request, budget = Request(path), _budget(settings, key, base)
+    path, name = _TIMES.get(key, ("", ""))  # where none is known: its list of instruments, and the header of that
+    request, budget = Request(path) if path else venue.listings[0], _budget(settings, key, base)
     if (paused := _paused(key, base, budget)) is not None:
         return paused
     with _client(base, budget, venue.judge, stop, venue.limit_headers) as client:
@@ -233,6 +233,8 @@ def _rest(settings: Settings, key: str, base: str, venue: Venue, stop: threading
             )
     details = {"address": base, "first_ms": _ms(first), "latency_ms": _ms(seconds)}
     known = Asked(key, "ok", f"answers in {_ms(seconds):g} ms", details)
+    if not path:
+        return _dated(known, reply, seconds)
     try:
         said = msgspec.json.decode(reply.body)[name]
     except (msgspec.DecodeError, KeyError, TypeError):
@@ -264,6 +266,11 @@ def _shelf(settings: Settings, key: str, base: str, bucket: Bucket, stop: thread
         f"lets itself be listed, in {_ms(seconds):g} ms",
         {"address": base, "latency_ms": _ms(seconds)},
     )
+    return _dated(found, reply, seconds)
+
+
+def _dated(found: Asked, reply: Reply, seconds: float) -> Asked:
+    """The same with the skew that the answer's ``Date`` shows, if it has one."""
     try:
         at = email.utils.parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
     except ValueError:

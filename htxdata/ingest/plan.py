@@ -269,10 +269,9 @@ def _beyond_horizon(
                 known.append(Known(tuple(before), "empty", f"listed {iso(listed)}"))
                 old = subtract(old, before)
         if old:
-            days = max(h for h in horizons if h) // DAY
-            known.append(
-                Known(tuple(old), "unobtainable", f"the venue serves the last {days} days over REST")
-            )
+            reach = max(h for h in horizons if h)
+            told = f"{round(reach / DAY)} days" if reach >= 3 * DAY else f"{round(reach / HOUR)} hours"
+            known.append(Known(tuple(old), "unobtainable", f"the venue serves the last {told} over REST"))
     return known, wanted
 
 

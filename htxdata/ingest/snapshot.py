@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from htxdata.config import HOSTS
 from htxdata.errors import UsageError, VenueError
 from htxdata.ingest.session import Session, match_symbols
 from htxdata.ingest.snapshot_instruments import Snapshot, snapshot_instruments
@@ -21,8 +22,11 @@ def looked_at() -> list[str]:
     return [INSTRUMENTS, *polled, BALANCES]
 
 
-def venues_of(dataset: str, names: Sequence[str] = ()) -> list[Venue]:
-    """The venues to look at for ``dataset``: those named, or all that have it. ``UsageError`` where one has it not."""
+def venues_of(dataset: str, names: Sequence[str] = (), hosts: Mapping[str, str | None] = HOSTS) -> list[Venue]:
+    """The venues to look at for ``dataset``: those named, or all that have it and an address in ``hosts``.
+
+    ``UsageError`` where one has it not.
+    """
     from htxdata.venues import venue as venue_named
 
     if dataset not in looked_at():
@@ -36,7 +40,7 @@ def venues_of(dataset: str, names: Sequence[str] = ()) -> list[Venue]:
         if venue_named(name) not in have:
             where = ", ".join(venue.name for venue in have)
             raise UsageError(f"--venue {name!r}: {dataset} cannot be polled there: it can on {where}")
-    return [venue_named(name) for name in dict.fromkeys(names)] or have
+    return [venue_named(name) for name in dict.fromkeys(names)] or [v for v in have if hosts.get(v.host)]
 
 
 def having(session: Session, venues: Sequence[Venue], symbols: Sequence[str]) -> list[tuple[Venue, tuple[str, ...]]]:

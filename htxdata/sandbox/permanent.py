@@ -138,7 +138,7 @@ def funding_rate(exchange: Exchange, ask: Ask) -> Answer:
 def indicative_funding_rate(exchange: Exchange, ask: Ask) -> Answer:
     """/market/indicative-funding-rate: what the coming settlement would be."""
     symbol, one = _of(ask)
-    times, rate = _coming(exchange.market, exchange.market.seed, one, ask.now)
+    times, rate = _coming(exchange.market, exchange.market.seed, one, ask.ms * 1000)
     if not times:
         raise Unknown("invalid.symbol")
     return _ok({"ts": ask.ms, "symbol": symbol, "indFundRate": rate, "indFundTime": times[0] // 1000})

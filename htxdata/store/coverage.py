@@ -130,6 +130,10 @@ def _verdicts(
     if density == "grid" and grid is not None:
         return _on_grid(grid, window, times, otherwise)
     if density == "interval":
+        low, high = times.searchsorted([window.start, window.end])
+        if otherwise == "unobtainable" and low == high:
+            # Nobody asked here: that the next row is an interval away says nothing of the one that was due before it.
+            return [(window, otherwise)]
         return _covered(_intervals(times), window, times, otherwise)
     low, high = times.searchsorted([window.start, window.end])
     return [(window, "present" if high > low else otherwise)]

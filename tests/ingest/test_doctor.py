@@ -89,7 +89,9 @@ def test_a_healthy_machine_has_nothing_wrong(settings: Settings, store: Store, t
     sockets = ("htx_spot_ws", "htx_swap_ws", "hashkey_ws")
     for key in ("htx_spot_rest", "htx_swap_rest", "htx_archive", "hashkey_rest", *sockets):
         assert 0 < checks[f"host {key}"].details["latency_ms"] < 4000
-    assert set(checks["clock"].details) == {"htx_spot_rest", "htx_swap_rest", "htx_archive", "hashkey_rest"}
+    assert set(checks["clock"].details) == {
+        "htx_spot_rest", "htx_swap_rest", "htx_archive", "hashkey_rest", "permanent_rest"
+    }  # fmt: skip
     assert checks["lake"].details["rows"] == 500
     assert checks["lake"].details["rows_read_of_files"] == checks["lake"].details["files"] == 1
     assert sorted(tmp_path.rglob("*")) == before
