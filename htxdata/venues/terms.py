@@ -259,7 +259,7 @@ class Feed:
     symbol_of: Callable[[str], tuple[str, str | None] | None]
     parse: Callable[[Sequence[Frame], Mapping[str, Facts]], Pushed]
     docs: str
-    periods: Mapping[str, str] | None = None
+    periods: Mapping[str, str] | None = field(default=None, hash=False)
     silence: float | None = 60.0
     whole_by: Literal["", "request", "anew"] = ""
     by: str = ""

@@ -32,7 +32,7 @@ from htxdata.timeline import SECOND, iso
 from htxdata.transport.reels import Writer
 from htxdata.venues import venue
 from htxdata.venues.terms import Frame, Pushed
-from tests.truth import TAKERS, a_future, assert_trades, settings_for, stored
+from tests.truth import CANDLE, TAKERS, a_future, assert_trades, settings_for, stored
 
 SPEED = 300.0
 """The exchange's clock runs so many times faster than ours: five minutes of trades in a second."""
@@ -587,3 +587,22 @@ def test_books_without_numbers_are_the_exchanges(tmp_path: Path) -> None:
     rows = stored(tmp_path / "lake", series)
     assert rows["sequence"] == [at // 1000 for at in rows["book_time"]]
     assert set(rows["previous_sequence"]) == {None}
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize(
+    ("venue", "symbol"), [("htx-spot", "btcusdt"), ("htx-linear", "BTC-USDT"), ("htx-permanent", "btcusdt")]
+)
+def test_candles_off_the_socket_are_final_ones(tmp_path: Path, venue: str, symbol: str) -> None:
+    """Of a session of a quarter of an hour: only bars that were over, each as the market ended it."""
+    series = Series("klines", venue, symbol, "1min")
+    with Sandbox(seed=5, clock=hurried(), ping_seconds=0.05) as sandbox:
+        done = listen(sandbox, tmp_path, venue, ["klines"], [symbol], 3.0)
+        assert (done.quarantined, done.refused, done.failed) == (0, {}, [])
+        rows = stored(tmp_path / "lake", series)
+        assert rows["source"].count("ws") > 4
+        truth = sandbox.market.klines(venue, symbol, "1min", rows["open_time"][0], rows["open_time"][-1] + 1)
+        names = [name for name in CANDLE if truth[name] is not None]
+        due = dict(zip(truth["open_time"].tolist(), zip(*(truth[n].tolist() for n in names), strict=True), strict=True))
+        for at, *bar in zip(rows["open_time"], *(rows[name] for name in names), strict=True):
+            assert tuple(bar) == due[at]

@@ -140,6 +140,7 @@ class VenueContract:
         assert HOSTS[self.venue.host] is None or urlsplit(str(HOSTS[self.venue.host])).scheme == "https"
         assert self.venue.host in BUDGETS
         assert self.venue.archive_host is None or self.venue.archive_host in HOSTS
+        assert len({*self.venue.feeds}) == len(self.venue.feeds)
         for endpoint in self.venue.endpoints:
             assert endpoint.docs.strip()
             assert endpoint.rows > 0
@@ -307,7 +308,8 @@ class VenueContract:
             said = time.replace(time.strip('"'), str(int(time.strip('"')) * factor))
             with pytest.raises(BadReply, match="of our time"):
                 self.read(
-                    endpoint, self.reply(
+                    endpoint,
+                    self.reply(
                         endpoint, series, speech.wrap(series, [{**speech.rows[0], speech.time: said}])
                     ),
                     series,

@@ -30,9 +30,12 @@ _SUB, _REQ, _UNSUB, _PUSH, _PING, _PONG = range(6)
 def opened(message: bytes) -> gateway.Result:
     """The ``Result`` of a frame; ``BadReply`` where it is none."""
     try:
-        return gateway.Result.FromString(message)
+        result = gateway.Result.FromString(message)
     except DecodeError as error:
         raise BadReply(f"no protobuf ({error}): {message[:40]!r}") from error
+    if not message or not _SUB <= result.action <= _PONG:  # enums are open: any number decodes
+        raise BadReply(f"a message of the unknown action {result.action}: {message[:40]!r}")
+    return result
 
 
 def payload(result: gateway.Result) -> Any:
@@ -70,9 +73,7 @@ def hear(message: bytes) -> Heard:
         return Refused(number, result.ch, why, slower="too" in result.message and "many" in result.message)
     if result.action in (_SUB, _UNSUB):
         return Acked(number, result.ch, 0)
-    if result.action == _REQ:
-        return Push(result.ch, 0, number)
-    return Strange(f"an action that nobody knows: {result.action}")
+    return Push(result.ch, 0, number)
 
 
 def _moment(said: Any) -> int:
