@@ -233,6 +233,7 @@ LOUD = [
         ),
         # REST reaches back a hundred trades: the clock is slower, or more than those would pass between two questions.
         pytest.param("hashkey", ("ETHUSDT", "BTCUSDT-PERPETUAL"), "trade.*", 90.0, 9.0, marks=pytest.mark.wide),
+        pytest.param("htx-permanent", ("btcusdt", "ethusdt"), "trades#*", SPEED, 5.0, marks=pytest.mark.wide),
     ],
 )
 def test_every_trade_comes_through_a_bad_line(
@@ -241,7 +242,7 @@ def test_every_trade_comes_through_a_bad_line(
     """Frames missed, doubled, swapped, cut and turned to garbage, connections dropped: REST brings what they cost."""
     likelier = SPEED / speed
     harm = [replace(rule, topic=topic, probability=min(1, rule.probability * likelier)) for rule in LOUD]
-    with Sandbox(clock=hurried(speed), faults=Faults(*harm)) as sandbox:
+    with Sandbox(clock=hurried(speed), ping_seconds=0.1, faults=Faults(*harm)) as sandbox:
         done = listen(sandbox, tmp_path, venue, ["trades"], symbols, seconds)
         kinds = {kind for kind, _, _ in sandbox.faults.fired}
         assert {"missed_frame", "disconnect", "garbage_frame"} <= kinds

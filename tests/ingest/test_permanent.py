@@ -6,6 +6,7 @@ test_capture, answers in tests/venues.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -13,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from htxdata.cli import main
 from htxdata.config import HOSTS, Settings
-from htxdata.errors import ConfigError
-from htxdata.ingest.capture import Wanted, capture
 from htxdata.ingest.doctor import examine
 from htxdata.ingest.run import Request
 from htxdata.ingest.session import Session
@@ -240,27 +240,41 @@ def test_the_budget_is_the_venue_s_and_is_kept(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- no host
 
 
-def test_without_a_host_the_setting_that_lacks_is_named(tmp_path: Path) -> None:
-    """Every way in says which key is missing; the doctor and looks at all venues leave it out."""
-    settings = Settings(str(tmp_path / "lake"), str(tmp_path / "tape"))
-    sentence = r"no address for permanent_rest: set permanent_rest in \[hosts\] or HTXDATA_HOSTS__PERMANENT_REST"
-    import threading
+SENTENCE = "no address for permanent_rest: set permanent_rest in [hosts] or HTXDATA_HOSTS__PERMANENT_REST"
 
-    with Session(settings) as session:
-        for way in (
-            lambda: fill(settings, ask("klines", now_us() - DAY, None, "60min")),
-            lambda: snapshot(session, "instruments", venue(VENUE)),
-            lambda: capture(Wanted(VENUE, ("trades",), (SYMBOL,)), session, threading.Event(), seconds=0.1),
-        ):
-            with pytest.raises(ConfigError, match=sentence) as raised:
-                way()
-            assert raised.value.exit_code == 2
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("backfill", "klines", "--symbol", SYMBOL, "--period", "1min", "--start", "2026-01-01"),
+        ("capture", "--feed", "trades", "--symbol", SYMBOL, "--for", "1s"),
+        ("snapshot", "instruments"),
+    ],
+)
+def test_without_a_host_the_setting_that_lacks_is_named(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence with the key and the variable, and exit code 2."""
+    assert main([*words, "--venue", VENUE]) == 2
+    assert capsys.readouterr().err.strip().splitlines() == [f"htxdata: {SENTENCE}"]
+
+
+def test_a_plan_without_a_host_asks_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    """What it would take can be told all the same."""
+    words = ("plan", "funding_rates", "--venue", VENUE, "--symbol", SYMBOL, "--start", iso(now_us() - 30 * DAY))
+    assert main([*words, "--json"]) == 0
+    totals = next(value for value in json.loads(capsys.readouterr().out).values() if isinstance(value, dict))
+    assert (totals["requests"], totals["rows"]) == (1, 6)  # of 48 hours; the rest needs no asking
+
+
+def test_without_a_host_it_is_left_out_where_nobody_names_it(tmp_path: Path) -> None:
+    """Looks at all venues, and the doctor."""
     for dataset in ("instruments", "open_interest"):
-        assert VENUE not in [found.name for found in venues_of(dataset, (), settings.hosts)]
+        assert VENUE not in [found.name for found in venues_of(dataset)]
     assert VENUE in [found.name for found in venues_of("instruments", (), {"permanent_rest": "http://127.0.0.1:1"})]
     nowhere = {key: "http://127.0.0.1:9" if base and base.startswith("http") else base for key, base in HOSTS.items()}
     nowhere |= {key: "ws://127.0.0.1:9" for key in nowhere if key.endswith("_ws") and nowhere[key]}
-    checks = examine(Settings(settings.lake, settings.tape, nowhere))
+    checks = examine(Settings(str(tmp_path / "lake"), str(tmp_path / "tape"), nowhere))
     assert [check.name for check in checks if "permanent" in check.name] == []
 
 

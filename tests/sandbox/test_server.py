@@ -65,6 +65,8 @@ def test_hosts_are_those_of_the_configuration() -> None:
             "htx_archive",
             "hashkey_rest",
             "hashkey_ws",
+            "permanent_rest",
+            "permanent_ws",
         }
 
 
