@@ -21,8 +21,13 @@ ALLOWED = {"frames that inflate": ""}
 """Honest zeros: each frame is a message of its own, and is handed on alone."""
 
 
+WIDE = ("a gzip bomb", "a zip bomb", "a listing without an end", "frames that inflate")
+
+
 def few() -> list[Any]:
-    return [name if name in SOME else pytest.param(name, marks=pytest.mark.wide) for name in ATTACKS]
+    """Some by default, some more in CI, all of them by `make slow`."""
+    marks = {name: pytest.mark.wide if name in WIDE else pytest.mark.slow for name in ATTACKS if name not in SOME}
+    return [pytest.param(name, marks=marks[name]) if name in marks else name for name in ATTACKS]
 
 
 @pytest.mark.parametrize("name", few())
