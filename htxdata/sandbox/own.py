@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from .instruments import INSTRUMENTS, LINEAR, SPOT, Instrument
+from .instruments import HASHKEY, INSTRUMENTS, LINEAR, SPOT, Instrument
 from .market import Market
 from .noise import key_of
 from .recent import Recent
@@ -23,9 +23,19 @@ ACCOUNT, OTHERS = 13_496_526, ((13_496_527, "otc"), (13_496_528, "point"))
 """The number of the spot account, and of those that hold nothing."""
 
 USER = 28_483_123
-TRADED = {SPOT: ("btcusdt", "ethusdt", "dogeusdt"), LINEAR: ("BTC-USDT", "ETH-USDT")}
-PURSE = {"usdt": Decimal(1_000_000), "btc": Decimal(50), "eth": Decimal(500), "doge": Decimal(5_000_000)}
-"""What the spot account holds after each sweep."""
+TRADED = {
+    SPOT: ("btcusdt", "ethusdt", "dogeusdt"),
+    LINEAR: ("BTC-USDT", "ETH-USDT"),
+    HASHKEY: ("BTCUSDT", "ETHUSDT", "BTCUSDT-PERPETUAL", "ETHUSDT-PERPETUAL"),
+}
+_PLACES = [(venue, symbol) for venue, symbols in TRADED.items() for symbol in symbols]
+"""What an order's number says of where it was placed."""
+
+PURSES = {
+    SPOT: {"usdt": Decimal(1_000_000), "btc": Decimal(50), "eth": Decimal(500), "doge": Decimal(5_000_000)},
+    HASHKEY: {"USDT": Decimal(1_000_000), "BTC": Decimal(50), "ETH": Decimal(500)},
+}
+"""What the spot account of each exchange holds after each sweep."""
 
 SWEEP = 60
 _LOOK = 600_000_000  # us of a stretch in which an order of ours is looked for
@@ -93,7 +103,7 @@ class Change:
 
 
 class Own:
-    """Our orders on spot and on linear swaps. `every` (us) is the length of a stretch. Times are us UTC."""
+    """Our orders on spot, on linear swaps and at HashKey. `every` (us) is the length of a stretch. Times are us UTC."""
 
     def __init__(self, market: Market, every: int) -> None:
         self._market, self.every = market, every
@@ -123,10 +133,9 @@ class Own:
     def order(self, number: int, now: int) -> Order | None:
         """The order with that number."""
         place, stretch = number % 64, number // 64
-        names = [(venue, symbol) for venue in (SPOT, LINEAR) for symbol in TRADED[venue]]
-        if not 0 <= place < len(names) or not 0 < stretch * self.every <= now:
+        if not 0 <= place < len(_PLACES) or not 0 < stretch * self.every <= now:
             return None
-        made = self._made(*names[place], stretch)
+        made = self._made(*_PLACES[place], stretch)
         return None if made is None else made.seen_at(now)
 
     def _ever(self, venue: str, symbol: str, start: int, end: int) -> Iterator[Order]:
@@ -151,8 +160,7 @@ class Own:
         if not len(rows["trade_id"]):
             return None
         chosen = [place for place, order in enumerate(rows["order"]) if order == rows["order"][0]]
-        place = (0 if venue == SPOT else len(TRADED[SPOT])) + TRADED[venue].index(symbol)
-        number, at = stretch * 64 + place, int(rows["trade_time"][0])
+        number, at = stretch * 64 + _PLACES.index((venue, symbol)), int(rows["trade_time"][0])
         maker, cancelled = dice >> 8 & 3 == 0, dice >> 10 & 7 == 0
         taken = str(rows["side"][0])
         side = {"buy": "sell", "sell": "buy"}[taken] if maker else taken
@@ -191,7 +199,8 @@ class Own:
         rate = _REBATE if maker and one.venue == SPOT and record % 3 == 0 else _FEE
         cost = price * quantity
         # A fee is taken from what was bought; a rebate is paid in the other currency (htx-ws-v2 4). Contracts: USDT.
-        in_base = one.venue == SPOT and (side == "buy") == (rate > 0)
+        in_base = not one.derivative and (side == "buy") == (rate > 0)
+        paid_in = one.base if in_base else one.quote
         fee = ((quantity if in_base else cost) * rate).quantize(_DIGITS, ROUND_DOWN)
         return Fill(
             record=10**14 + record % (9 * 10**14),
@@ -200,20 +209,20 @@ class Own:
             match=int(rows["order"][row]),
             price=price,
             quantity=quantity,
-            contracts=0 if one.venue == SPOT else int(rows["contracts"][row]) // 2,
+            contracts=_contracts(one, rows, row) if one.derivative else 0,
             fee=fee,
-            fee_currency=(one.base if in_base else one.quote).lower() if one.venue == SPOT else "USDT",
+            fee_currency=paid_in.lower() if one.venue == SPOT else paid_in,
         )
 
     # ----------------------------------------------------------------------------------------------- balances
 
-    def balances(self, now: int) -> dict[str, tuple[Decimal, int]]:
-        """Of every currency the balance at `now` and the number of its last change."""
-        found = dict.fromkeys(PURSE, (Decimal(0), 0))
+    def balances(self, now: int, venue: str = SPOT) -> dict[str, tuple[Decimal, int]]:
+        """Of every currency of the spot account the balance at `now` and the number of its last change."""
+        found: dict[str, tuple[Decimal, int]] = {}
         sweep = now // (self.every * SWEEP)
-        for currency, held in PURSE.items():
+        for currency, held in PURSES[venue].items():
             found[currency] = held, sweep * 10_000
-        for change in self._swept(sweep, now):
+        for change in self._swept(venue, sweep, now):
             found[change.currency] = change.balance, change.sequence
         return found
 
@@ -223,31 +232,40 @@ class Own:
         found = (
             change
             for sweep in range(start // length, -(-end // length))
-            for change in self._swept(sweep, now)
+            for change in self._swept(SPOT, sweep, now)
         )
         return [change for change in found if start <= change.time < end]
 
-    def _swept(self, sweep: int, now: int) -> list[Change]:
+    def _swept(self, venue: str, sweep: int, now: int) -> list[Change]:
         """The changes of one sweep by `now`: the transfer that it begins with, and its fills."""
         length = self.every * SWEEP
         if now >= (sweep + 1) * length:
-            kept: list[Change] = self._changes.or_make(sweep, lambda: self._happened(sweep, now))
+            kept: list[Change] = self._changes.or_make(
+                (venue, sweep), lambda: self._happened(venue, sweep, now)
+            )
             return kept
-        return self._happened(sweep, now)
+        return self._happened(venue, sweep, now)
 
-    def _happened(self, sweep: int, now: int) -> list[Change]:
+    def _happened(self, venue: str, sweep: int, now: int) -> list[Change]:
         start, end = sweep * self.every * SWEEP, (sweep + 1) * self.every * SWEEP
         pairs = sorted(
-            (pair for symbol in TRADED[SPOT] for pair in self.fills(SPOT, symbol, start, end, now)),
+            (
+                pair
+                for symbol in TRADED[venue]
+                if not INSTRUMENTS[venue][symbol].derivative
+                for pair in self.fills(venue, symbol, start, end, now)
+            ),
             key=lambda pair: (pair[1].time, pair[1].record),
         )
-        held, count, out = dict(PURSE), dict.fromkeys(PURSE, sweep * 10_000), []
-        out.append(Change(start, "usdt", "transfer", Decimal(10), held["usdt"], count["usdt"]))
+        held, spelled = dict(PURSES[venue]), str.lower if venue == SPOT else str.upper
+        count, out = dict.fromkeys(held, sweep * 10_000), []
+        usdt = spelled("usdt")
+        out.append(Change(start, usdt, "transfer", Decimal(10), held[usdt], count[usdt]))
         for order, fill in pairs:
             sign = 1 if order.side == "buy" else -1
             moved = {
-                order.one.base.lower(): sign * fill.quantity,
-                order.one.quote.lower(): -sign * fill.price * fill.quantity,
+                spelled(order.one.base): sign * fill.quantity,
+                spelled(order.one.quote): -sign * fill.price * fill.quantity,
             }
             moved[fill.fee_currency] = moved.get(fill.fee_currency, Decimal(0)) - fill.fee
             for currency, amount in moved.items():
@@ -264,7 +282,12 @@ def _price(one: Instrument, rows: Any, row: int) -> Decimal:
 
 
 def _quantity(one: Instrument, rows: Any, row: int) -> Decimal:
-    """Base units of one side (the market's rows of contracts count both)."""
+    """Base units of one side."""
     if one.contract_size is None:
         return Decimal(f"{rows['quantity'][row]:.{one.quantity_decimals}f}")
-    return int(rows["contracts"][row]) // 2 * Decimal(repr(one.contract_size))
+    return _contracts(one, rows, row) * Decimal(repr(one.contract_size))
+
+
+def _contracts(one: Instrument, rows: Any, row: int) -> int:
+    """Contracts of one side: HTX counts both in what it tells of the market, HashKey one."""
+    return int(rows["contracts"][row]) // (1 if one.venue == HASHKEY else 2)

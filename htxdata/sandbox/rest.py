@@ -29,6 +29,7 @@ from .answers import Answer, Ask, Exchange, Refusal, page, reply
 from .archive import ArchiveHost
 from .breakage import bend_of, broken_body
 from .faults import Faults, Fired
+from .hashkey_own import HashkeyOwn
 from .limits import ARCHIVE, HASHKEY, PERMANENT, SPOT, SWAP, Door
 from .own_rest import OwnRest
 from .spelling import gzipped
@@ -78,8 +79,9 @@ class Rest:
         archive: ArchiveHost,
         sockets: Sockets,
         own: OwnRest,
+        hashkey_own: HashkeyOwn,
     ) -> None:
-        self._sockets, self._own = sockets, own
+        self._sockets, self._own, self._hashkey_own = sockets, own, hashkey_own
         self._exchange, self._door, self._faults, self._clock = exchange, door, faults, clock
         self._archive = archive
         self._log, self._workers, self._began = log, workers, time.monotonic()
@@ -122,7 +124,9 @@ class Rest:
         harmed = await self._harmed(request, host, now // 1000, fired)
         if harmed is not None:
             return await self._send(request, harmed, headers | dict(harmed.headers))
-        if self._own.serves(host, request.method, path):
+        if self._own.serves(host, request.method, path) or (
+            host == HASHKEY and self._hashkey_own.serves(request.method, path)
+        ):
             made = self._private(request, Ask(host, path, query, now, bend_of(fired)), await request.read())
             return await self._send(request, made, headers, fired)
         if endpoint is None:
@@ -160,8 +164,12 @@ class Rest:
 
     def _private(self, request: web.BaseRequest, ask: Ask, body: bytes) -> Answer:
         said = [(name, str(value)) for name, value in request.query.items()]
+        address = request.remote or ""
         try:
-            return self._own.answer(ask, request.method, said, request.host, request.remote or "", body)
+            if ask.host == HASHKEY:
+                query = request.raw_path.partition("?")[2]
+                return self._hashkey_own.answer(ask, request.method, query, body, request.headers, address)
+            return self._own.answer(ask, request.method, said, request.host, address, body)
         except Refusal as refusal:
             return refusal.answer
 

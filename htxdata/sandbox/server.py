@@ -21,6 +21,7 @@ from .archive_bucket import Bucket, Moment
 from .archive_zips import Options
 from .bars import Columns
 from .faults import Faults
+from .hashkey_own import HashkeyOwn
 from .keys import SANDBOX_KEY, ApiKey, Keys
 from .limits import Budget, Door
 from .live_books import DEEPEST, TICK, LiveBook, LiveBooks
@@ -105,6 +106,7 @@ class Sandbox:
         self.own = Own(self.market, int(own_seconds * 1_000_000))
         self._keys = Keys({key.access: key for key in (SANDBOX_KEY, *keys)})
         self._own_rest = OwnRest(self.own, self._keys)
+        self._hashkey_own = HashkeyOwn(self.own, self._keys)
         self._bucket = Bucket(self.market, self.replay, self.faults, options)
         self._clock, self._asked_port = clock, port
         self._began: float | None = None
@@ -158,7 +160,7 @@ class Sandbox:
     @property
     def placed(self) -> list[dict[str, Any]]:
         """The orders that were placed by request, as they look now."""
-        return [dict(row) for row in self._own_rest.placed]
+        return [dict(row) for row in (*self._own_rest.placed, *self._hashkey_own.placed)]
 
     @property
     def refused_keys(self) -> dict[str, int]:
@@ -279,6 +281,7 @@ class Sandbox:
                 archive,
                 sockets,
                 self._own_rest,
+                self._hashkey_own,
             )
             runner = web.ServerRunner(
                 web.Server(rest.answer, access_log=None), handle_signals=False, shutdown_timeout=0.05
