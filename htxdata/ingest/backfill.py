@@ -103,7 +103,7 @@ class _Fill:
     def window(self, window: Window) -> None:
         """Ask the venue's endpoints in order of preference until every part of ``window`` is answered."""
         todo, reasons = [window], []
-        for endpoint in self.venue.endpoints_for(self.dataset.name, self.job.series.period):
+        for endpoint in self.venue.endpoints_for(self.dataset.name, self.job.series.period, self.job.series.symbol):
             rest: list[Window] = []
             queue = list(todo)
             while queue:
@@ -138,7 +138,7 @@ class _Fill:
         self._miss(todo, "; ".join(dict.fromkeys(reasons)) or otherwise)
 
     def _served(self) -> bool:
-        return bool(self.venue.endpoints_for(self.dataset.name, self.job.series.period))
+        return bool(self.venue.endpoints_for(self.dataset.name, self.job.series.period, self.job.series.symbol))
 
     def _miss(self, windows: Sequence[Window], why: object) -> None:
         self.missing.extend(Missing(window, str(why)) for window in merge(windows))

@@ -406,7 +406,7 @@ class _Deep:
                     self.unobtainable.append(Missing(part, why))
 
     def _why_absent(self, day: str, window: Window) -> tuple[str | None, str]:
-        endpoints = self.venue.endpoints_for(self.series.dataset, self.series.period)
+        endpoints = self.venue.endpoints_for(self.series.dataset, self.series.period, self.series.symbol)
         if not self.job.gone and any(endpoint.walk not in ("latest", "tail") for endpoint in endpoints):
             return None, _NO_FILE  # REST goes back that far by itself, and is asked next
         if window.end > self._recent():

@@ -13,6 +13,7 @@ import pyarrow as pa
 from htxdata.errors import BadReply
 from htxdata.market import Series
 from htxdata.protocol.edge import EdgeWalk
+from htxdata.protocol.halves import HalfWalk
 from htxdata.protocol.paging import (
     Ask,
     BackWalk,
@@ -54,6 +55,8 @@ def walk_for(endpoint: Endpoint, window: Window, grid: Grid | None, lead: int, p
         return TimeWalk(window, grid, endpoint.rows, proven=proven)
     if endpoint.walk == "behind":
         return BehindWalk(window, endpoint.rows, endpoint.span or window.length)
+    if endpoint.walk == "halves":
+        return HalfWalk(window, endpoint.rows, endpoint.span or window.length)
     if endpoint.walk == "cursor" and endpoint.span:
         return SpanWalk(window, endpoint.rows, endpoint.span)
     if endpoint.walk == "cursor":

@@ -177,7 +177,7 @@ def plan_series(
         last = grid.ceil(listing.delivery_at) if grid else listing.delivery_at
         final = Window(min(final.start, last), min(final.end, last))
     wanted = to_ask(series, final, spans)
-    endpoints = venue.endpoints_for(series.dataset, series.period)
+    endpoints = venue.endpoints_for(series.dataset, series.period, series.symbol)
     archives = tuple(
         a for a in venue.archives_for(series.dataset, series.period) if archive and a.spare == spare
     )

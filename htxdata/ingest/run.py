@@ -291,7 +291,7 @@ class _Wanted:
 
     def begins_unknown(self, now: int) -> bool:
         """Whether rows earlier than any that is stored are asked for, by windows that may all be empty."""
-        endpoints = self.venue.endpoints_for(self.series.dataset, self.series.period)
+        endpoints = self.venue.endpoints_for(self.series.dataset, self.series.period, self.series.symbol)
         paged = ("time", "edge") if self.series.dataset == "klines" else ("time",)
         if not (endpoints and endpoints[0].walk in paged) and not self.venue.archives_for(
             self.series.dataset, self.series.period
@@ -358,7 +358,7 @@ def budget_of(job: Job) -> str:
     if job.source == "archive":
         return host_of(job)
     pools = POOLS.get(venue.host, {})
-    endpoints = venue.endpoints_for(job.series.dataset, job.series.period)
+    endpoints = venue.endpoints_for(job.series.dataset, job.series.period, job.series.symbol)
     if not pools or not endpoints:
         return venue.host
     pool = endpoints[0].build(job.series, Ask(Window(0, 1), endpoints[0].rows)).pool

@@ -6,7 +6,7 @@ import difflib
 import fnmatch
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import urlsplit
@@ -93,7 +93,7 @@ class Session:
                 }
                 self._clients[venue.host] = Client(
                     base, Budget(name, budgets[venue.host]), venue.judge, limit_headers=venue.limit_headers,
-                    pools=pools, sign=partial(self._sign, venue), stop=self.stop,
+                    pools=pools, sign=partial(self._sign, venue), headers=partial(self._headers, venue), stop=self.stop,
                 )  # fmt: skip
             return self._clients[venue.host]
 
@@ -109,6 +109,9 @@ class Session:
         keys = self.keys(venue, f"{venue.name} {request.path}")
         assert venue.sign is not None
         return venue.sign(request, host, keys, now)
+
+    def _headers(self, venue: Venue, request: Request) -> Mapping[str, str]:
+        return venue.headers(self.keys(venue, f"{venue.name} {request.path}"))
 
     def get(self, venue: Venue, request: Request) -> Reply:
         """The reply to one request. Once ``stop`` is set nothing more is sent: a walk ends with its present page."""
@@ -180,7 +183,7 @@ class Session:
 
         Nothing is asked for where no endpoint of the dataset needs to be told (``day`` empty: REST).
         """
-        endpoints = venue.endpoints_for(series.dataset, series.period)
+        endpoints = venue.endpoints_for(series.dataset, series.period, series.symbol)
         if not day and all(e.sized is None and not e.by for e in endpoints):
             return Facts()
         known = self.all_facts(venue).get(series.symbol, NO_FACTS)

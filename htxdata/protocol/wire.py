@@ -42,7 +42,7 @@ class Request:
     params: tuple[tuple[str, str], ...] = ()
     pool: str = ""
     private: bool = False
-    method: Literal["GET", "POST"] = "GET"
+    method: Literal["GET", "POST", "DELETE"] = "GET"
 
     def __str__(self) -> str:
         query = "&".join(f"{name}={value}" for name, value in self.params)

@@ -34,6 +34,9 @@ Sign = Callable[[Request, str, int], tuple[tuple[str, str], ...]]
 """The parameters of a private request as they are sent, given the host as it is named to the venue, and the time (us
 UTC). What it gives goes on the wire and nowhere else."""
 
+Headers = Callable[[Request], Mapping[str, str]]
+"""What a private request says in its headers, beside the usual ones: the key, where it is no parameter."""
+
 LIMITS = Limits()
 
 _HEADWAY = 1 << 20
@@ -79,6 +82,7 @@ class Client:
         limits: Limits = LIMITS,
         pools: Mapping[str, Budget] | None = None,
         sign: Sign | None = None,
+        headers: Headers | None = None,
         now_us: Callable[[], int] | None = None,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
@@ -90,7 +94,7 @@ class Client:
             )
         self.host = parts.netloc.rpartition("@")[2]
         self._named = named_host(base_url)
-        self._sign = sign
+        self._sign, self._headers = sign, headers
         self._prefix = quote(parts.path.rstrip("/"), safe="/%")
         self._budget, self._judge, self._limit_headers = budget, judge, limit_headers
         pools = pools or {}
@@ -122,7 +126,7 @@ class Client:
         return self._persist(request, sink)
 
     def tell(self, request: Request, body: bytes) -> Reply:
-        """Say it once: a POST with a JSON body, on a new connection, never repeated whatever comes of it.
+        """Say it once: a POST (or a DELETE) with a JSON body, on a new connection, never repeated whatever comes of it.
 
         Raises `OutcomeUnknown` where it was sent and no whole, sure answer came (a 5xx, a cut or garbled reply,
         silence, the venue's own "try again"); `Refused` or `KeyRefused` where the venue surely did not do it;
@@ -136,7 +140,7 @@ class Client:
         except Failed as failed:
             raise Unreachable(f"{self.host}{request.path}: not sent: {failed.fault.message}") from None
         try:
-            answer = line.ask(self._target(request), body=body)
+            answer = line.ask(self._target(request), body=body, method=request.method, headers=self._shown(request))
         except Failed as failed:
             raise self._unsure(request, failed.fault) from None
         finally:
@@ -217,7 +221,7 @@ class Client:
             except Failed as failed:
                 return failed.fault, 0.0
             try:
-                answer = line.ask(self._target(request), sink)
+                answer = line.ask(self._target(request), sink, headers=self._shown(request))
                 break
             except Failed as failed:
                 self._tally()
@@ -239,6 +243,9 @@ class Client:
             assert self._sign is not None
             request = replace(request, params=self._sign(request, self._named, self._now_us()))
         return self._prefix + target_of(request)
+
+    def _shown(self, request: Request) -> Mapping[str, str]:
+        return self._headers(request) if request.private and self._headers is not None else {}
 
     def _leave(self, request: Request) -> tuple[Line, Leave]:
         """An open connection and the right to send on it now, in this order.

@@ -68,6 +68,8 @@ class Sink(Protocol):
         """How many bytes are safe here: less than before if it had to begin anew."""
 
 
+_NONE: Mapping[str, str] = {}
+
 _PIECE = 1 << 18
 """The most that is poured at once; what one read of the socket gives is poured at once and never lost."""
 
@@ -107,12 +109,17 @@ class Line:
         self.used = False
         self.reusable = True
 
-    def _head(self, target: str, sink: Sink | None, body: bytes | None) -> bytes:
-        """The whole request. ``target`` is percent-encoded, so nothing in it can end a line."""
+    def _head(
+        self, target: str, sink: Sink | None, body: bytes | None, method: str, headers: Mapping[str, str]
+    ) -> bytes:
+        """The whole request. ``target`` is percent-encoded, so nothing in it can end a line; a header must not."""
+        if not all(value.isprintable() for value in headers.values()):
+            raise ValueError("a header is one line of printable signs")
         if body is not None:
-            said = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            return f"POST {self._origin}{target} HTTP/1.1\r\n{said}{self._fixed}".encode("ascii") + body
-        lines = self._fixed if sink is None else f"{self._plain}{_lines(sink.asks())}\r\n"
+            said = _lines({"Content-Type": "application/json", **headers, "Content-Length": str(len(body))})
+            return f"{method} {self._origin}{target} HTTP/1.1\r\n{said}{self._fixed}".encode("ascii") + body
+        more = _lines(headers) if headers else ""
+        lines = f"{more}{self._fixed}" if sink is None else f"{more}{self._plain}{_lines(sink.asks())}\r\n"
         return f"GET {self._origin}{target} HTTP/1.1\r\n{lines}".encode("ascii")
 
     def _response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:
@@ -131,9 +138,12 @@ class Line:
         self.reusable = False
         self._connection.close()
 
-    def ask(self, target: str, sink: Sink | None = None, body: bytes | None = None) -> Answer:
-        """``target`` is a percent-encoded path with its query. On `Failed` the line is closed. A ``body`` (JSON) makes
-        it a POST.
+    def ask(
+        self, target: str, sink: Sink | None = None, body: bytes | None = None, *, method: str = "POST",
+        headers: Mapping[str, str] = _NONE,
+    ) -> Answer:  # fmt: skip
+        """``target`` is a percent-encoded path with its query. On `Failed` the line is closed. A ``body`` (JSON, unless
+        ``headers`` say otherwise) makes it a POST, or what ``method`` says.
 
         What a ``sink`` took is not in the answer's body. Nothing is decompressed on its way there.
         """
@@ -141,8 +151,8 @@ class Line:
         seen = False
         try:
             self._connection.sock.settimeout(self._limits.silence_s)
-            self._connection.sock.sendall(self._head(target, sink, body))
-            response = self._response(self._connection.sock, method="GET" if body is None else "POST")
+            self._connection.sock.sendall(self._head(target, sink, body, method, headers))
+            response = self._response(self._connection.sock, method="GET" if body is None else method)
             response.begin()
             seen = True
             headers = _lower(response)

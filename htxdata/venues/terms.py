@@ -14,7 +14,7 @@ from htxdata.protocol.paging import Ask, Page
 from htxdata.protocol.wire import Fault, LimitHeaders, Reply, Request
 from htxdata.timeline import Window
 
-WalkKind = Literal["time", "cursor", "behind", "page", "latest", "tail", "back", "edge"]
+WalkKind = Literal["time", "cursor", "behind", "page", "latest", "tail", "back", "edge", "halves"]
 
 Sign = Callable[[Request, str, Keys, int], tuple[tuple[str, str], ...]]
 """The parameters of a private request, signed: the request, the host as it is named, the key, the time (us UTC)."""
@@ -74,6 +74,8 @@ class Endpoint:
     span: int | None = None
     sized: Callable[[Reply, Series, Facts], Parsed] | None = None
     """``parse`` where sizes are contracts and quantities so many of ``Facts.contract_size``: in its place."""
+    of: Callable[[str], bool] = field(default=lambda symbol: True)
+    """Of which symbols it tells, where a venue has instruments of several kinds."""
 
     by: str = ""
     """Which of ``Facts.names`` is asked for in place of the symbol; "" for the symbol itself."""
@@ -385,14 +387,19 @@ class Venue:
     """Whose keys private requests and feeds are signed with, of ``keys.NAMES``; "" where there are none."""
 
     sign: Sign | None = None
+    headers: Callable[[Keys], Mapping[str, str]] = field(default=lambda keys: {})
+    """What a private request says in its headers, where the key is no parameter."""
+
     accounts: Accounts | None = None
     permits: Permits | None = None
 
     def feed(self, name: str) -> Feed | None:
         return next((feed for feed in self.feeds if feed.name == name), None)
 
-    def endpoints_for(self, dataset: str, period: str | None) -> tuple[Endpoint, ...]:
-        return tuple(e for e in self.endpoints if e.dataset == dataset and e.serves(period))
+    def endpoints_for(self, dataset: str, period: str | None, symbol: str = "") -> tuple[Endpoint, ...]:
+        """Without a symbol those of any."""
+        every = (e for e in self.endpoints if e.dataset == dataset and e.serves(period))
+        return tuple(e for e in every if not symbol or e.of(symbol))
 
     def archives_for(self, dataset: str, period: str | None) -> tuple[Archive, ...]:
         return tuple(a for a in self.archives if a.dataset == dataset and a.serves(period))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import Request as Line
 from urllib.request import urlopen
 
 import pytest
@@ -78,7 +79,8 @@ def asked(sandbox: Sandbox, venue: Venue, request: Request) -> Reply:
         host = sandbox.url.removeprefix("http://")
         said = replace(request, params=venue.sign(request, host, KEYS, sandbox.now()))
     url = sandbox.hosts[venue.host] + target_of(said)
-    with contextlib.suppress(OSError), urlopen(url, timeout=10) as answer:
+    headers = dict(venue.headers(KEYS)) if request.private else {}
+    with contextlib.suppress(OSError), urlopen(Line(url, headers=headers), timeout=10) as answer:
         raw = answer.read()
         body = gzip.decompress(raw) if answer.headers.get("Content-Encoding") == "gzip" else raw
         return Reply(request, answer.status, body, NOW)
@@ -137,7 +139,8 @@ def of_replies(sandbox: Sandbox) -> Iterator[Target]:
         for endpoint in venue.endpoints:
             symbol = liquid(sandbox, venue, endpoint.dataset)
             period = next(iter(endpoint.periods), None) if endpoint.periods else None
-            series = Series(endpoint.dataset, venue.name, symbol, period)
+            told_of = symbol if endpoint.of(symbol) else f"{symbol}-PERPETUAL"
+            series = Series(endpoint.dataset, venue.name, told_of, period)
             window = Window(NOW - 2 * HOUR, NOW)
             request = endpoint.build(series, Ask(window, 20, None, 1))
             if request.private:  # own history reaches back some days only, by the exchange's clock

@@ -1,4 +1,4 @@
-"""HashKey's private half: ccxt's own `hashkey` class with keys, only its URLs changed; and its refusals by the letter."""
+"""HashKey's private half: ccxt's own `hashkey` class with keys, only its URLs changed; its refusals by the letter."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_balances(exchange: Any, sandbox: Sandbox) -> None:
     assert set(truth) == {"USDT", "BTC", "ETH"}
     assert {name: found["free"][name] for name in truth} == {name: float(held) for name, (held, _) in truth.items()}
     assert exchange.fetch_balance({"type": "swap"})["USDT"]["total"] == 100_000.0
-    assert [account["type"] for account in exchange.fetch_accounts()] == ["main spot account", "swap account"]
+    assert [account["type"] for account in exchange.fetch_accounts()] == ["main spot account", "main swap account"]
 
 
 @pytest.mark.parametrize(

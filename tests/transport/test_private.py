@@ -117,3 +117,29 @@ def test_without_a_key_nothing_private_is_sent(venue: LocalVenue) -> None:
 def test_the_host_that_is_signed(base: str, name: str) -> None:
     """Lower case, its port where that is not the usual one, no prefix, no user."""
     assert named_host(base) == name
+
+
+def test_a_key_may_be_shown_in_a_header(venue: LocalVenue) -> None:
+    """Of private requests alone; of what is told once, too, with the method and the content type that were said."""
+    shown = {"X-KEY": "abc", "Content-Type": "application/x-www-form-urlencoded"}
+    one = Client(venue.url, Budget("headers", 1000), lambda reply: None, sign=signed, headers=lambda request: shown)
+    with one:
+        one.get(ASK)
+        one.get(Request("/v1/public"))
+        one.tell(Request("/v1/own", (("id", "7"),), private=True, method="DELETE"), b"")
+    private, public, told = venue.heard
+    assert "\r\nX-KEY: abc\r\n" in private
+    assert "X-KEY" not in public
+    assert told.startswith("DELETE /v1/own?id=7&Host=")
+    assert "\r\nX-KEY: abc\r\n" in told
+    assert told.count("Content-Type: ") == 1
+    assert "Content-Type: application/x-www-form-urlencoded\r\nX-KEY: abc\r\nContent-Length: 0\r\n" in told
+
+
+def test_no_header_ends_its_line(venue: LocalVenue) -> None:
+    """A key with a line break would be a header of its own: nothing is sent."""
+    shown = {"X-KEY": "a\r\nB: c"}
+    one = Client(venue.url, Budget("broken", 1000), lambda reply: None, sign=signed, headers=lambda request: shown)
+    with one, pytest.raises(ValueError, match="one line"):
+        one.get(ASK)
+    assert venue.heard == []

@@ -147,7 +147,7 @@ class VenueContract:
             assert endpoint.dataset in {entry.name for entry in DATASETS if entry.stored}
             assert dataset(endpoint.dataset).has_period == (endpoint.periods is not None)
             assert endpoint.horizon is None or endpoint.horizon > DAY
-            assert endpoint.span is None or (endpoint.span > 0 and endpoint.walk in ("cursor", "behind"))
+            assert endpoint.span is None or (endpoint.span > 0 and endpoint.walk in ("cursor", "behind", "halves"))
             assert endpoint.path.startswith("/")
 
     def test_what_is_stored_of_an_endpoint_has_a_speech_here(self) -> None:

@@ -343,6 +343,28 @@ _HASHKEY_FUNDINGS = [
      "settleRate": '"-0.000216619259935574"'},
     {"id": '"10852"', "symbol": '"BTCUSDT-PERPETUAL"', "settleTime": '"1704067200000"', "settleRate": '"0.0001"'},
 ]  # fmt: skip
+_HASHKEY_FILLS = [
+    {
+        "id": number, "clientOrderId": '"a1"', "ticketId": '"1739352552795029504"', "symbol": '"BTCUSDT"',
+        "symbolName": '"BTCUSDT"', "orderId": '"1739352552762301440"', "matchOrderId": '"0"', "price": '"42283.5"',
+        "qty": '"0.0125"', "commission": '"0.000015"', "commissionAsset": '"BTC"', "time": time, "isBuyer": "true",
+        "isMaker": maker, "makerRebate": '"0"',
+    }
+    for number, time, maker in (
+        ('"1739352552862964736"', '"1704067260123"', "false"), ('"1739297914033858304"', '"1704067200000"', "true")
+    )
+]  # fmt: skip
+_HASHKEY_CONTRACTS = [
+    {
+        "time": time, "tradeId": number, "orderId": '"1744405140008461056"', "symbol": '"BTCUSDT-PERPETUAL"',
+        "price": '"42283.5"', "quantity": '"10"', "commissionAsset": '"USDT"', "commission": '"0.2537"',
+        "makerRebate": '"0"', "type": '"MARKET"', "side": side, "realizedPnl": '"-3.29278"', "isMarker": "false",
+    }
+    for number, time, side in (
+        ('"1744405140125908224"', '"1704067260123"', '"SELL_CLOSE"'),
+        ('"1744400247898104576"', '"1704067200000"', '"BUY_OPEN"'),
+    )
+]  # fmt: skip
 _FILTERS = '[{"tickSize":"0.1","filterType":"PRICE_FILTER"},{"stepSize":"%s","filterType":"LOT_SIZE"}]'
 
 
@@ -620,6 +642,31 @@ TONGUES = {
                 "t",
                 ("p", "q"),
                 foreign=(lambda body: body.replace(b'"ibm"', b'"m"'),),
+            ),
+            "/api/v1/account/trades": Speech(
+                "BTCUSDT",
+                _HASHKEY_FILLS,
+                _bare,
+                ("id", "time", "orderId", "price", "qty", "commission"),
+                "time",
+                ("id", "orderId", "price", "qty"),
+                foreign=(
+                    lambda body: body.replace(b'"BTCUSDT"', b'"ETHUSDT"', 1),
+                    lambda body: body.replace(b'"isMaker":true', b'"isMaker":"yes"', 1),
+                    lambda body: body.replace(b'"makerRebate":"0"', b'"makerRebate":"0.1"', 1),
+                ),
+            ),
+            "/api/v1/futures/userTrades": Speech(
+                "BTCUSDT-PERPETUAL",
+                _HASHKEY_CONTRACTS,
+                _bare,
+                ("tradeId", "time", "orderId", "price", "quantity", "commission"),
+                "time",
+                ("tradeId", "orderId", "price", "quantity"),
+                foreign=(
+                    lambda body: body.replace(b'"BTCUSDT-PERPETUAL"', b'"ETHUSDT-PERPETUAL"', 1),
+                    lambda body: body.replace(b'"BUY_OPEN"', b'"BUY"', 1),
+                ),
             ),
             "/api/v1/futures/historyFundingRate": Speech(
                 "BTCUSDT-PERPETUAL",

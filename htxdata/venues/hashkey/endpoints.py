@@ -7,7 +7,7 @@ from htxdata.market import Series
 from htxdata.protocol.paging import Ask
 from htxdata.protocol.wire import Reply, Request
 from htxdata.timeline import MILLISECOND
-from htxdata.venues.hashkey import funding, parse, symbols
+from htxdata.venues.hashkey import funding, own, parse, symbols
 from htxdata.venues.hashkey.feeds import FEEDS, INTERVALS
 from htxdata.venues.hashkey.verdicts import judge
 from htxdata.venues.terms import Endpoint, Parsed, Poll, Venue
@@ -118,13 +118,16 @@ HASHKEY = Venue(
     host="hashkey_rest",
     judge=judge,
     limit_headers=None,  # none were seen [wire]
-    endpoints=ENDPOINTS,
+    endpoints=(*ENDPOINTS, *own.OWN),
     listings=(Request("/api/v1/exchangeInfo"),),
     describe=symbols.describe,
     fold=str.upper,
     polls=POLLS,
     feeds=FEEDS,
     has=symbols.has,
+    keys="hashkey",
+    sign=own.sign,
+    headers=own.headers,
 )
 
 VENUES = (HASHKEY,)

@@ -16,11 +16,18 @@ machine, and the next run after it asks again."""
 _CODES: dict[str, FaultKind] = {
     "0001": "invalid",
     "0003": "throttled",
+    "0102": "key",
+    "0103": "key",
     "0201": "symbol",
+    "0202": "key",  # not from this address
     "-1000": "busy",
     "-1001": "busy",
+    "-1002": "key",
     "-1004": "invalid",
+    "-1005": "key",  # which may not do this
+    "-1006": "busy",  # whether it was executed is unknown
     "-1007": "busy",
+    "-1021": "key",  # the time of our clock, or a request that was longer under way than five seconds
     "-1101": "absent",  # the feature is offline
     "-1102": "invalid",
     "-1130": "invalid",
@@ -74,7 +81,9 @@ def judge(reply: Reply) -> Fault | None:
         return None
     words = (said.msg or "")[:300]
     text = f"{code[:60] if code else f'HTTP {reply.status}'}: {words}".rstrip(": ")
-    kind = _CODES.get(code or "", otherwise)
+    kind = _CODES.get(code or "") or _CODES.get((code or "").zfill(4), otherwise)  # 102 is "0102"
+    if reply.request.private and kind == "invalid" and "signature" in words.lower():
+        kind = "key"  # one code for what is missing, wrong or wrongly signed [doc]
     if code == "-1130" and "symbol" in words.lower():
         kind = "symbol"
     return Fault(kind, text, THROTTLE_S if kind == "throttled" else None)

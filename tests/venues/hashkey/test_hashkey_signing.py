@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from htxdata.keys import Keys, Secret
-from htxdata.venues.hashkey import signing
+from htxdata.market import Series
+from htxdata.protocol.paging import Ask
+from htxdata.timeline import DAY, Window
+from htxdata.transport.http import target_of
+from htxdata.venues.hashkey import own, signing
 
 KEY = Keys(Secret("access"), Secret("lH3ELTNiFxCQTmi9pPcWWikhsjO04Yoqw3euoHUuOLC3GYBW64ZqzQsiOEHXQS76"))
 QUERY = "symbol=ETHBTC&side=BUY&type=LIMIT&timeInForce=GTC"
@@ -37,3 +43,15 @@ def test_the_edges_of_the_query() -> None:
     assert signing.query_of(()) == ""
     assert signing.query_of([("a", "1,2"), ("b", ""), ("c d", "x:y z+")]) == "a=1,2&b=&c%20d=x%3Ay%20z%2B"
     assert signing.sign_params((), KEY, 1_000_000)[0] == ("timestamp", "1000")
+
+
+def test_what_is_sent_is_what_was_signed() -> None:
+    """The transport spells the query of every private question as the signature's text has it."""
+    for endpoint in own.OWN:
+        request = endpoint.build(Series("own_fills", "hashkey", "BTCUSDT-PERPETUAL"), Ask(Window(0, DAY), 500))
+        params = own.sign(request, "api-glb.hashkey.com", KEY, 1_538_323_200_000_000)
+        sent = target_of(replace(request, params=params))
+        text, _, made = sent.partition("?")[2].rpartition("&signature=")
+        assert text == signing.query_of(params[:-1])
+        assert made == signing.signature(text, "", KEY)
+    assert own.headers(KEY)["X-HK-APIKEY"] == "access"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from htxdata.errors import BadReply
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply, Request
-from htxdata.venues.hashkey import constituents, funding, parse, symbols
+from htxdata.venues.hashkey import constituents, funding, own, parse, symbols
 from htxdata.venues.hashkey.verdicts import judge
 from htxdata.venues.terms import NO_FACTS, Facts
 
@@ -203,6 +203,34 @@ def test_a_formula_of_another_form_is_refused(formula: Any) -> None:
         constituents.read(formula, "BTCUSDT")
 
 
+# ------------------------------------------------------------------------------------------------- own fills
+
+
+def test_recorded_fills_of_a_pair(shared: Path) -> None:
+    """The fee in the coin that was bought, the number of the fill and the client's own."""
+    series = Series("own_fills", "hashkey", "ETHUSDT")
+    parsed = own.spot_fills(reply(sample(shared, "my-trades-spot.json")), series)
+    assert {name: values[0] for name, values in parsed.columns.items()} == {
+        "trade_time": 1722082982097000, "trade_id": "1739352552862964736", "order_id": "1739352552762301440",
+        "side": "buy", "price": 3289.96, "quantity": 0.001, "fee": 0.0000012, "fee_currency": "ETH", "role": "taker",
+        "order_type": None, "client_order_id": "1722082982086472",
+    }  # fmt: skip
+    assert (parsed.page.count, parsed.page.first, parsed.page.last) == (2, 1722076468643000, 1722082982097000)
+
+
+def test_recorded_fills_of_a_perpetual(shared: Path) -> None:
+    """Ten contracts of a thousandth; without their size nothing is read."""
+    series = Series("own_fills", "hashkey", "ETHUSDT-PERPETUAL")
+    parsed = own.perpetual_fills(reply(sample(shared, "my-trades-futures.json")), series, SIZED)
+    assert {name: values[0] for name, values in parsed.columns.items()} == {
+        "trade_time": 1722685297437000, "trade_id": "1744405140125908224", "order_id": "1744405140008461056",
+        "side": "sell", "price": 2998.25, "quantity": 0.01, "fee": 0.0179895, "fee_currency": "USDT", "role": "taker",
+        "order_type": "MARKET", "client_order_id": None,
+    }  # fmt: skip
+    with pytest.raises(BadReply, match="size of a contract"):
+        own.perpetual_fills(reply(sample(shared, "my-trades-futures.json")), series, NO_FACTS)
+
+
 # ------------------------------------------------------------------------------------------------- verdicts
 
 
@@ -220,7 +248,13 @@ def test_a_formula_of_another_form_is_refused(formula: Any) -> None:
         (b'{"code":"0001","msg":"Required field timestamp missing or invalid"}', 400, "invalid"),
         (b'{"code":"0003","msg":"Rate limit exceeded"}', 400, "throttled"),
         (b'{"code":"-1007","msg":"Timeout"}', 400, "busy"),
-        (b'{"code":"0202","msg":"IP not allowed"}', 400, "refused"),
+        (b'{"code":"0102","msg":"Invalid APIKey"}', 400, "key"),
+        (b'{"code":102,"msg":"Invalid APIKey"}', 400, "key"),
+        (b'{"code":"0202","msg":"IP not allowed"}', 400, "key"),
+        (b'{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow"}', 400, "key"),
+        (b'{"code":"-1005","msg":"No permission"}', 400, "key"),
+        (b'{"code":"-1006","msg":"Execution status unknown"}', 400, "busy"),
+        (b'{"code":"-1143","msg":"Order not found on order book"}', 400, "refused"),
         (b'{"code":404,"msg":"No static resource quote/v2/index."}', 404, "absent"),
         (b"<html><h1>404 Not Found</h1></html>", 404, "absent"),
         (b"<html>maintenance</html>", 200, "garbled"),
@@ -252,3 +286,13 @@ def test_an_empty_200_is_an_unknown_contract_where_mark_prices_are_asked_for() -
     assert fault is not None
     assert fault.kind == "symbol"
     assert judge(reply(b'{"index":{},"edp":{}}', "/quote/v1/index")) is None
+
+
+def test_one_code_says_what_is_missing_and_what_is_wrongly_signed() -> None:
+    """Of a signed question it is the key's fault only where it names the signature."""
+    private = Request("/api/v1/account", private=True)
+    for name, kind in (("signature", "key"), ("limit", "invalid")):
+        body = b'{"code":"0001","msg":"Required field %s missing or invalid"}' % name.encode()
+        fault = judge(Reply(private, 400, body, 1))
+        assert fault is not None
+        assert fault.kind == kind
