@@ -6,6 +6,7 @@ and no Prefect database but its own. It may talk to this machine only. It must s
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import shutil
@@ -42,6 +43,12 @@ hypothesis.settings.register_profile(
     "dev", deadline=None, database=None, max_examples=_EXAMPLES, print_blob=True
 )
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_collection_finish() -> None:
+    """Five thousand tests and what they import stay: who collects garbage need not look at them every time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
