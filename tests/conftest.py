@@ -45,6 +45,18 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+WIDE = ("sandbox/", "research/feeds/", "bucket/test_commits.py", "bucket/test_readers.py", "store/test_jail.py",
+        "hostile/test_names.py", "chaos/test_clock.py")  # fmt: skip
+"""What CI runs behind the default suite: the counterpart's own tests, and what costs much and finds little."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest picks by mark
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").as_posix().startswith(WIDE):
+            item.add_marker("wide")
+
+
 def pytest_collection_finish() -> None:
     """Five thousand tests and what they import stay: who collects garbage need not look at them every time."""
     gc.collect()
@@ -52,6 +64,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_unconfigure() -> None:
+    gc.unfreeze()
     shutil.rmtree(_TEST_HOME, ignore_errors=True)
 
 

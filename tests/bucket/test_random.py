@@ -24,7 +24,7 @@ from tests.bucket.server import Fault, Server, Weather
 from tests.store.build import JANUARY, LATE, asked, candles, closes
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.wide
+pytestmark = pytest.mark.slow
 
 _numbers = iter(range(10_000))
 

@@ -165,7 +165,7 @@ def finish(config: Path, tries: int = 12, within: float = 60.0, market: Market =
 @pytest.mark.parametrize(
     ("kills", "market"),
     [
-        (6, HTX),
+        pytest.param(6, HTX, marks=pytest.mark.slow),
         pytest.param(30, HTX, marks=pytest.mark.slow),
         (4, OTHER),
         pytest.param(30, OTHER, marks=pytest.mark.slow),

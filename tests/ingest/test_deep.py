@@ -86,6 +86,7 @@ def test_trades_across_the_two_trees(tmp_path: Path, series: Series) -> None:
     assert not [name for name in before if "spool" in name]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("series", [SPOT_TRADES, SWAP_TRADES, MINUTES], ids=str)
 def test_where_both_trees_have_a_day_they_are_compared(tmp_path: Path, series: Series) -> None:
     """One day of a month, in full: no difference where they agree, each row that one of them lacks otherwise."""
@@ -111,6 +112,7 @@ def test_where_both_trees_have_a_day_they_are_compared(tmp_path: Path, series: S
         assert set(found["row_key"]) <= set(names)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("dataset", "venue", "symbol"),
     [
@@ -175,6 +177,7 @@ def test_the_newest_days_come_from_rest(tmp_path: Path) -> None:
         assert set(rows["source"]) == {"archive", "rest"}
 
 
+@pytest.mark.wide
 def test_trades_that_nobody_serves_yet_are_missing(tmp_path: Path) -> None:
     """Between the archive's newest day and the oldest trade of REST there is a hole, and it says so."""
     with Sandbox(seed=3, limits=False) as sandbox:
@@ -214,6 +217,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("bad", BAD)
 def test_the_archive_on_a_bad_day(tmp_path: Path, bad: str) -> None:
     """What another attempt mends is mended in one run."""
@@ -368,6 +372,7 @@ def test_a_run_that_died_between_two_partitions_of_one_file(tmp_path: Path) -> N
         assert assert_trades(tmp_path / "lake", sandbox, SPOT_TRADES, start, end) > 1000
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("series", "file"),
     [
