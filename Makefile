@@ -7,7 +7,7 @@ SHELL := /bin/sh
 
 BIN     := .venv/bin
 UV      := 0.13.8
-WORKERS ?= 3
+WORKERS ?= 4
 
 # The first of these that runs and is new enough (a pyenv shim can be on the PATH and still refuse to run).
 find_python = for p in $(PYTHON) python3.11 python3 python; do \
@@ -51,7 +51,7 @@ demo: venv  ## a local exchange, a backfill by the Prefect flow, and where to lo
 
 # ---------------------------------------------------------------- checks (all of them: .ci/run)
 
-# With bytecode: three workers and a hundred processes would each compile everything anew (a minute in all).
+# With bytecode: four workers (many tests wait) and a hundred processes would each compile everything anew (a minute in all).
 .PHONY: test
 test: venv  ## the default suite (make test WORKERS=0 ARGS='-k paging -x')
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
