@@ -94,8 +94,8 @@ def told(capsys: Captured, path: Path) -> tuple[bool, bool]:
 
 
 def few(names: list[str], *chosen: str) -> list[Any]:
-    """Some of them in the default suite, all in `make wide`."""
-    return [name if name in chosen else pytest.param(name, marks=pytest.mark.wide) for name in names]
+    """Some of them in the default suite, all in `make slow`."""
+    return [name if name in chosen else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 @pytest.mark.parametrize("name", few([*HARM, *ROWS], "truncated", "a bit of the rows, at 0.3"))

@@ -21,7 +21,7 @@ ALLOWED = {"frames that inflate": ""}
 """Honest zeros: each frame is a message of its own, and is handed on alone."""
 
 
-WIDE = ("a gzip bomb", "a zip bomb", "a listing without an end", "frames that inflate")
+WIDE = ("a gzip bomb", "a zip bomb")
 
 
 def few() -> list[Any]:
