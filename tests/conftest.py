@@ -35,7 +35,7 @@ _OUR_PREFIXES = ("HTXDATA_", "HTX_", "HASHKEY_", "PERMANENT_", "PREFECT_", "AWS_
 # No example database: what is found on one machine must be found on all, and nothing is written into the checkout.
 set_hypothesis_home_dir(_TEST_HOME / "hypothesis")
 # As many as the three minutes of the default run bear; `make chaos` and whoever has the time take more.
-_EXAMPLES = int(os.environ.get("HTXDATA_EXAMPLES", "30"))
+_EXAMPLES = int(os.environ.get("HTXDATA_EXAMPLES", "25"))
 hypothesis.settings.register_profile(
     "ci", derandomize=True, deadline=None, database=None, max_examples=_EXAMPLES, print_blob=True
 )

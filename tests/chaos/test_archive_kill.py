@@ -122,7 +122,7 @@ def survive(folder: Path, start: str, end: str, kills: int, seed: int) -> None:
         assert len(fired & {"error", "cut", "drop", "corrupt_file", "wrong_checksum", "stall"}) > 3
 
 
-@pytest.mark.wide
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_kills_where_the_trees_meet_and_up_to_now(tmp_path: Path) -> None:
     """Four lives end by kill -9 while both hosts misbehave; what is stored is the market, row by row."""

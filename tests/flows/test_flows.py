@@ -169,6 +169,7 @@ def test_a_wrong_option_fails_with_the_sentence_of_the_command_line(
         assert capsys.readouterr().err.strip() == f"htxdata: {error}"
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_stops_promptly(prefect_server: str, configure: Configure) -> None:
     """Cancelled in the middle of a crawl that would take minutes, the flow ends within seconds; what is done stays."""
     from flows.backfill import backfill

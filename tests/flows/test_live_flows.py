@@ -18,6 +18,7 @@ from tests.truth import assert_trades, stored
 pytestmark = pytest.mark.xdist_group("prefect")
 
 
+@pytest.mark.slow
 def test_capture_listens_and_tells(prefect_server: str, configure: Configure, tmp_path: Path) -> None:
     """Every trade of the session is in the lake, and the page has a row that says what was heard."""
     from flows.capture import capture

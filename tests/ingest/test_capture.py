@@ -125,7 +125,7 @@ def assert_books(
         ("htx-spot", ("btcusdt", "ethusdt")),
         ("htx-linear", ("BTC-USDT", "DOGE-USDT")),
         pytest.param("htx-inverse", ("BTC-USD", "ETH-USD"), marks=pytest.mark.wide),
-        pytest.param("htx-futures", (a_future(), a_future(alias="CW")), marks=pytest.mark.wide),
+        pytest.param("htx-futures", (a_future(), a_future(alias="CW")), marks=pytest.mark.slow),
         pytest.param("hashkey", ("ETHUSDT", "BTCUSDT-PERPETUAL"), marks=pytest.mark.wide),
         pytest.param("htx-permanent", ("btcusdt", "dogeusdt"), marks=pytest.mark.wide),
     ],
@@ -229,7 +229,7 @@ LOUD = [
     [
         ("htx-linear", ("BTC-USDT", "ETH-USDT"), "*.trade.detail", SPEED, 5.0),
         pytest.param(
-            "htx-inverse", ("BTC-USD", "ETH-USD"), "*.trade.detail", SPEED, 5.0, marks=pytest.mark.wide
+            "htx-inverse", ("BTC-USD", "ETH-USD"), "*.trade.detail", SPEED, 5.0, marks=pytest.mark.slow
         ),
         # REST reaches back a hundred trades: the clock is slower, or more than those would pass between two questions.
         pytest.param("hashkey", ("ETHUSDT", "BTCUSDT-PERPETUAL"), "trade.*", 90.0, 9.0, marks=pytest.mark.wide),
