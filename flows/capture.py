@@ -24,8 +24,9 @@ from flows.by_hand import run
 from flows.words import RUN
 from htxdata import config as settings
 from htxdata.errors import Incomplete, UsageError
-from htxdata.ingest.capture import Captured, Status, Wanted
+from htxdata.ingest.capture import Captured, Status
 from htxdata.ingest.capture import capture as listen_to
+from htxdata.ingest.capture_wanted import Wanted
 from htxdata.ingest.session import Session
 from htxdata.ingest.signals import until_told
 

@@ -164,7 +164,8 @@ def _listen(file: Path) -> None:
     """Capture for some seconds."""
     import threading
 
-    from htxdata.ingest.capture import Wanted, capture
+    from htxdata.ingest.capture import capture
+    from htxdata.ingest.capture_wanted import Wanted
     from htxdata.ingest.session import Session
 
     _say(4, f"`htxdata capture` listens for {LISTEN_S:.0f} seconds")

@@ -32,8 +32,8 @@ def _span(option: str, text: str) -> float:
 
 
 def capture(options: argparse.Namespace) -> int:
-    from htxdata.ingest.capture import Wanted
     from htxdata.ingest.capture import capture as run
+    from htxdata.ingest.capture_wanted import Wanted
     from htxdata.ingest.session import Session
     from htxdata.ingest.signals import until_told
 
@@ -124,7 +124,7 @@ def _tell_gaps(gaps: list[Any]) -> None:
 
 def distil(options: argparse.Namespace) -> int:
     from htxdata import config
-    from htxdata.ingest.capture import feeds_of
+    from htxdata.ingest.capture_wanted import feeds_of
     from htxdata.ingest.distil import distil as run
     from htxdata.store.partition import Store
     from htxdata.venues import VENUES

@@ -9,49 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fnmatch
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from htxdata.errors import HtxdataError, Unreachable, UsageError, VenueError
+from htxdata.errors import HtxdataError, UsageError, VenueError
+from htxdata.ingest import capture_wanted
 from htxdata.ingest.capture_bridge import SETTLED, Bridge, bridge_for
 from htxdata.ingest.capture_streams import Hands, Stream, Topics, begun
-from htxdata.ingest.delivered import by_alias, known_of
+from htxdata.ingest.capture_wanted import Wanted
 from htxdata.ingest.distil import Distilled, distil
 from htxdata.ingest.distil_gaps import Gap, open_gaps
 from htxdata.ingest.run import Request, backfill
-from htxdata.ingest.session import Session, having, match_symbols
-from htxdata.market import ALL_SYMBOLS, Listing, Series, check_period, is_glob
+from htxdata.ingest.session import Session
+from htxdata.market import Series
 from htxdata.schema import dataset as dataset_named
 from htxdata.store.tape import Record
-from htxdata.timeline import SECOND, Window, iso
+from htxdata.timeline import SECOND, iso
 from htxdata.transport.reels import Writer
-from htxdata.venues import VENUES
-from htxdata.venues import venue as venue_named
-from htxdata.venues.terms import NO_FACTS, Facts, Feed, Venue, other_name
+from htxdata.venues.terms import Feed
 
 DISTIL_EVERY = 60.0
 """Seconds from the end of one reading of the tapes to the next, at least."""
 
 STATUS_EVERY = 1.0
 
-AFTER_ROLL = 60_000_000
-"""So long after a delivery (microseconds) the venue is asked which contracts there are now."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What somebody wants to hear. ``feeds``, ``symbols`` and ``periods`` are names or globs."""
-
-    venue: str
-    feeds: tuple[str, ...]
-    symbols: tuple[str, ...]
-    periods: tuple[str, ...] = ()
-    levels: int | None = None
-    """Of books, on each side; None: what the venue's feed has by itself."""
+AFTER_ROLL = 60 * SECOND
+"""So long after a delivery the venue is asked which contracts there are now."""
 
 
 @dataclass(frozen=True)
@@ -96,146 +82,6 @@ class Captured:
 OnStatus = Callable[[Status], None]
 
 
-# ------------------------------------------------------------------------------------------------- what is wanted
-
-
-def feeds_of(venue: Venue, names: Sequence[str]) -> list[Feed]:
-    """The feeds that are meant, or ``UsageError``."""
-    have = {feed.name: feed for feed in venue.feeds}
-    if not have:
-        where = ", ".join(v.name for v in VENUES if v.feeds)
-        raise UsageError(f"--venue {venue.name!r}: it cannot be captured yet: choose from {where}")
-    out: dict[str, Feed] = {}
-    for name in names:
-        found = [feed for known, feed in have.items() if fnmatch.fnmatchcase(known, name)]
-        if not found:
-            raise UsageError(f"--feed {name!r}: {venue.name} has {', '.join(have)}")
-        # A glob means what everybody may hear, unless it means nothing else: nobody needs a key for `--feed '*'`.
-        public = [feed for feed in found if feed.dialect.sign_in is None]
-        found = public or found
-        out.update({feed.name: feed for feed in found})
-    return list(out.values())
-
-
-def periods_of(feed: Feed, names: Sequence[str]) -> list[str | None]:
-    """The periods of a feed that are meant; a minute where none is named."""
-    if feed.periods is None:
-        return [None]
-    out: dict[str | None, None] = {}
-    for name in names or ("1min",):
-        found = [period for period in feed.periods if fnmatch.fnmatchcase(period, name)]
-        if not found:
-            if not is_glob(name):
-                check_period(name)
-            raise UsageError(f"--period {name!r}: the feed {feed.name} has {', '.join(feed.periods)}")
-        out.update(dict.fromkeys(found))
-    return list(out)
-
-
-def forms_of(feeds: Sequence[Feed], levels: int | None) -> list[Feed]:
-    """The feeds in the form that has so many levels, those without any as they are."""
-    if levels is None:
-        return list(feeds)
-    if all(feed.levels is None for feed in feeds):
-        raise UsageError(f"--levels {levels}: {feeds[0].name} has no levels; leave --levels out")
-    out = []
-    for feed in feeds:
-        have = {form.levels: form for form in (feed, *feed.forms)}
-        if feed.levels is not None and levels not in have:
-            known = ", ".join(map(str, sorted(filter(None, have))))
-            raise UsageError(f"--levels {levels}: the feed {feed.name} has {known}")
-        out.append(have.get(levels, feed))
-    return out
-
-
-def topics_of(wanted: Wanted, session: Session) -> tuple[list[Topics], dict[str, float]]:
-    """The connections that it takes, and the contract sizes of the symbols. Asks the venue for its list."""
-    venue = venue_named(wanted.venue)
-    feeds = forms_of(feeds_of(venue, wanted.feeds), wanted.levels)
-    chosen = [(feed, periods_of(feed, wanted.periods)) for feed in feeds]
-    if wanted.periods and all(feed.periods is None for feed in feeds):
-        raise UsageError(
-            f"--period {wanted.periods[0]!r}: {feeds[0].name} has no periods; leave --period out"
-        )
-    if all(feed.every == "must" or (feed.every and ALL_SYMBOLS in wanted.symbols) for feed in feeds):
-        return split(venue, chosen, (), {}, wanted.symbols), {}  # nobody has to be asked
-    listed, sizes = _listed(session, venue)
-    symbols = symbols_now(venue, wanted.symbols, listed, _clock())
-    return split(venue, chosen, symbols, _named(session, venue, feeds), wanted.symbols), sizes
-
-
-def _clock() -> int:
-    """Our clock, microseconds UTC."""
-    return time.time_ns() // 1000
-
-
-def _named(session: Session, venue: Venue, feeds: Iterable[Feed]) -> dict[str, Facts]:
-    """What the venue's list says of each symbol; asked for only where topics go by another name than the symbol."""
-    return session.all_facts(venue) if any(feed.by for feed in feeds) else {}
-
-
-def symbols_now(venue: Venue, wanted: Sequence[str], listed: Sequence[str] | None, now: int) -> list[str]:
-    """The symbols that names, globs and aliases mean now. A contract is heard by its own name, also where it was called
-    by an alias: pushes say it, and it stays what it is when the alias rolls."""
-    known = known_of(venue, None if listed is None else {name: Listing(name) for name in listed}, listed or (), (), now)
-    out: dict[str, None] = {}
-    for text in wanted:
-        held = by_alias(venue, text, known, Window(now, now + 1), now)
-        names = match_symbols(venue, (text,), listed) if held is None else [name for name, _ in held[0]]
-        out.update(dict.fromkeys(names))
-    return list(out)
-
-
-def split(
-    venue: Venue, chosen: Sequence[tuple[Feed, list[str | None]]], named: Sequence[str], known: Mapping[str, Facts],
-    wanted: Sequence[str] = (),
-) -> list[Topics]:  # fmt: skip
-    """Feeds of symbols and periods, spread over as many connections as it takes. ``known`` says by which names topics
-    go; ``wanted`` is what was typed: of all symbols by one topic, where a feed has such a one."""
-    out = []
-    for feed, periods in chosen:
-        whole = feed.every == "must" or (feed.every == "may" and ALL_SYMBOLS in wanted)
-        symbols = [ALL_SYMBOLS] if whole else named
-        topics: dict[str, list[str]] = {}
-        for symbol in having(venue, feed.dataset, symbols):
-            spelled = other_name(symbol, feed.by, known.get(symbol, NO_FACTS))
-            for period in periods:
-                topics.setdefault(feed.topic(spelled, period), []).append(symbol)
-        names, most = list(topics), feed.dialect.most_topics
-        for at in range(0, len(names), most):
-            chosen_names = names[at : at + most]
-            shared = {name: topics[name] for name in chosen_names if feed.symbol_of(name) is None}
-            out.append(Topics(feed, {name: topics[name][0] for name in chosen_names}, shared))
-    return out
-
-
-def _listed(session: Session, venue: Venue) -> tuple[list[str] | None, dict[str, float]]:
-    """The symbols and the contract sizes: of the venue's list, or of the lake where it gives none."""
-    try:
-        answer = session.instruments(venue)
-    except Unreachable as error:
-        session.say(f"{venue.name}: {error}; what the lake knows of its instruments has to do")
-        answer = None
-    if answer is not None:
-        columns = answer[0].columns
-        pairs = zip(columns["symbol"], columns["contract_size"], strict=True)
-        alive = [
-            s for s, status in zip(columns["symbol"], columns["status"], strict=True) if status != "delisted"
-        ]
-        return alive, {symbol: size for symbol, size in pairs if size}
-    names, sizes = [], {}
-    for series in session.store.series(dataset="instruments", venue=venue.name):
-        names.append(series.symbol)
-        for partition in session.store.partitions(series)[-1:]:
-            table = session.store.read(partition)
-            if table is not None and len(table) and (size := table["contract_size"][-1].as_py()):
-                sizes[series.symbol] = size
-    return names or None, sizes
-
-
-# ------------------------------------------------------------------------------------------------- listening
-
-
 def capture(
     wanted: Wanted,
     session: Session,
@@ -252,8 +98,7 @@ def capture(
     venue's doing (``StoreError``: the lake cannot be written). ``session.stop`` ends waits for REST early: what then
     lacks is in ``Captured``.
     """
-    topics, sizes = topics_of(wanted, session)
-    venue = venue_named(wanted.venue)
+    venue, topics, sizes = capture_wanted.topics_of(wanted, session)
     feeds = list({t.feed.name: t.feed for t in topics}.values())  # a feed with periods cannot be hashed
     base = session.settings.host(feeds[0].host)
     private = next((feed for feed in feeds if feed.dialect.sign_in is not None), None)
@@ -272,7 +117,7 @@ class _Capture:
         distil_every: float, on_status: OnStatus, wanted: Wanted,
     ) -> None:  # fmt: skip
         ends = hands.venue.deliveries
-        self._wanted, self._roll = wanted, None if ends is None else ends.next_roll(_clock())
+        self._wanted, self._roll = wanted, None if ends is None else ends.next_roll(capture_wanted.clock())
         self._session, self._hands, self._feeds, self._stop = session, hands, feeds, stop
         self._distil_every, self._on_status = distil_every, on_status
         self._began = time.monotonic()
@@ -338,7 +183,7 @@ class _Capture:
             while self._hands.instead:
                 self._streams.append(Stream(self._hands.instead.pop(0), self._hands, None))
                 running.append(asyncio.create_task(self._streams[-1].run(stop)))
-            if self._roll is not None and _clock() >= self._roll + AFTER_ROLL:
+            if self._roll is not None and capture_wanted.clock() >= self._roll + AFTER_ROLL:
                 for stream in await asyncio.get_running_loop().run_in_executor(None, self._rolled):
                     self._streams.append(stream)
                     running.append(asyncio.create_task(stream.run(stop)))
@@ -349,16 +194,16 @@ class _Capture:
 
     def _rolled(self) -> list[Stream]:
         """Contracts were delivered: aliases and globs may mean others now, which are heard beside those that go on."""
-        venue, session, now = self._hands.venue, self._session, _clock()
+        venue, session, now = self._hands.venue, self._session, capture_wanted.clock()
         assert venue.deliveries is not None
         session.forget(venue)
         try:
-            listed, sizes = _listed(session, venue)
-            known = _named(session, venue, self._feeds)
+            listed, sizes = capture_wanted.listed_now(session, venue)
+            known = capture_wanted.facts_for(session, venue, self._feeds)
             meant: dict[str, None] = {}
             for text in self._wanted.symbols:
                 with contextlib.suppress(UsageError):  # what was meant by it is delivered
-                    meant.update(dict.fromkeys(symbols_now(venue, (text,), listed, now)))
+                    meant.update(dict.fromkeys(capture_wanted.symbols_now(venue, (text,), listed, now)))
         except VenueError as error:
             session.say(f"{venue.name}: what trades after the delivery could not be asked for: {error}; later again")
             self._roll = now
@@ -374,8 +219,8 @@ class _Capture:
         self._hands.facts = {**self._hands.facts, **sizes}
         self._symbols |= set(new)
         streams = []
-        chosen = [(feed, periods_of(feed, self._wanted.periods)) for feed in self._feeds]
-        for topics in split(venue, chosen, new, known):
+        chosen = [(feed, capture_wanted.periods_of(feed, self._wanted.periods)) for feed in self._feeds]
+        for topics in capture_wanted.split(venue, chosen, new, known):
             bridged = any(s.bridged and s.topics.feed is topics.feed for s in self._streams)
             streams.append(Stream(topics, self._hands, self._bridge if bridged else None))
             if bridged:

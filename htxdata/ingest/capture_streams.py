@@ -313,19 +313,18 @@ class Stream:
         hands, feed, symbols = self._hands, self.topics.feed, self.topics.symbols
         refused = connection.line.session.refused
         other = feed.instead
-        if other is not None and (moved := refused.keys() & symbols.keys()):
+        if other is None:
+            for topic, why in refused.items():
+                if topic not in hands.refused:
+                    hands.say(f"{hands.venue.name}: {topic} is refused: {why}")
+                hands.refused[topic] = why
+        elif moved := sorted(refused.keys() & symbols.keys()):
             # For good: were they given later, two books of different depth would be one.
             self.topics = Topics(feed, {topic: symbols[topic] for topic in symbols if topic not in moved})
-            heard = Topics(other, {other.topic(symbols[topic], None): symbols[topic] for topic in sorted(moved)})
+            heard = Topics(other, {other.topic(symbols[topic], None): symbols[topic] for topic in moved})
             hands.instead.append(heard)
-            for topic, instead in zip(sorted(moved), heard.symbols, strict=True):
+            for topic, instead in zip(moved, heard.symbols, strict=True):
                 hands.say(f"{hands.venue.name}: {topic} is refused: {refused[topic]}; {instead} is heard instead")
-            return
-        for topic, why in refused.items():
-            if other is None and topic not in hands.refused:
-                hands.say(f"{hands.venue.name}: {topic} is refused: {why}")
-            if other is None:
-                hands.refused[topic] = why
 
     def _ended(self, ended: Ended) -> None:
         assert self._now is not None

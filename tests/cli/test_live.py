@@ -14,7 +14,8 @@ from htxdata.cli import main
 from htxdata.cli.live import status_line
 from htxdata.cli.options import parser
 from htxdata.errors import UsageError
-from htxdata.ingest.capture import Status, feeds_of
+from htxdata.ingest.capture import Status
+from htxdata.ingest.capture_wanted import feeds_of
 from htxdata.market import Series
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.venues import venue

@@ -16,8 +16,9 @@ import pytest
 from htxdata.errors import StoreError, UsageError
 from htxdata.ingest import capture_streams
 from htxdata.ingest.audit import audit
-from htxdata.ingest.capture import Captured, Status, Wanted, capture, topics_of
+from htxdata.ingest.capture import Captured, Status, capture
 from htxdata.ingest.capture_streams import Hands, Stream, Topics
+from htxdata.ingest.capture_wanted import Wanted, topics_of
 from htxdata.ingest.distil import distil
 from htxdata.ingest.run import Request, backfill
 from htxdata.ingest.session import Session
@@ -194,7 +195,7 @@ def test_whole_books_where_nothing_better_is_given(tmp_path: Path, monkeypatch: 
     spot = venue("htx-spot")
     unheard_of = replace(next(f for f in spot.feeds if f.name == "book"), topic=lambda s, _: f"market.{s}.mbp.7")
     feeds = tuple(unheard_of if f.name == "book" else f for f in spot.feeds)
-    monkeypatch.setattr("htxdata.ingest.capture.venue_named", lambda name: replace(spot, feeds=feeds))
+    monkeypatch.setattr("htxdata.ingest.capture_wanted.venue_named", lambda name: replace(spot, feeds=feeds))
     with Sandbox() as sandbox:
         said: list[str] = []
         done = listen(sandbox, tmp_path, "htx-spot", ["book"], ["btcusdt", "ethusdt"], 4.0, said)
@@ -281,7 +282,7 @@ def test_silence_is_no_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Pings go on, data does not: the connection is made again, and the trades of the silence are there."""
     linear = venue("htx-linear")
     feeds = tuple(replace(f, silence=1.5) if f.name == "trades" else f for f in linear.feeds)
-    monkeypatch.setattr("htxdata.ingest.capture.venue_named", lambda name: replace(linear, feeds=feeds))
+    monkeypatch.setattr("htxdata.ingest.capture_wanted.venue_named", lambda name: replace(linear, feeds=feeds))
     with Sandbox(clock=hurried(), faults=Faults(Rule("silence", after=30, times=1, forever=True))) as sandbox:
         done = listen(sandbox, tmp_path, "htx-linear", ["trades"], ["BTC-USDT"], 4.5)
         series = Series("trades", "htx-linear", "BTC-USDT")
@@ -395,9 +396,9 @@ def test_topics_are_shared_out_over_connections(tmp_path: Path, monkeypatch: pyt
     """No connection has more topics than its dialect bears."""
     spot = venue("htx-spot")
     few = tuple(replace(feed, dialect=replace(feed.dialect, most_topics=4)) for feed in spot.feeds)
-    monkeypatch.setattr("htxdata.ingest.capture.venue_named", lambda name: replace(spot, feeds=few))
+    monkeypatch.setattr("htxdata.ingest.capture_wanted.venue_named", lambda name: replace(spot, feeds=few))
     with Sandbox() as sandbox, Session(settings_for(sandbox, tmp_path)) as session:
-        found, sizes = topics_of(Wanted("htx-spot", ("trades", "quotes"), ("*",)), session)
+        _, found, sizes = topics_of(Wanted("htx-spot", ("trades", "quotes"), ("*",)), session)
     assert {len(each.symbols) for each in found} <= {1, 2, 3, 4}
     for name in ("trades", "quotes"):
         symbols = [s for each in found if each.feed.name == name for s in each.symbols.values()]

@@ -69,7 +69,7 @@ def test_a_capture_hands_over_at_a_roll(tmp_path: Path, monkeypatch: pytest.Monk
     began, before = time.monotonic(), (ROLL - 40 * SECOND) / 1e6
     said: list[str] = []
     with Sandbox(clock=lambda: before + (time.monotonic() - began) * 60) as sandbox:
-        monkeypatch.setattr("htxdata.ingest.capture._clock", sandbox.now)
+        monkeypatch.setattr("htxdata.ingest.capture_wanted.clock", sandbox.now)
         done = listen(sandbox, tmp_path, "htx-futures", ["trades"], ["btc_cq"], 6.0, said)
         over = sandbox.now()
         assert over > ROLL + 4 * MINUTE

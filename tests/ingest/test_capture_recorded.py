@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from htxdata.ingest.capture import Wanted, capture
+from htxdata.ingest.capture import capture
+from htxdata.ingest.capture_wanted import Wanted
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import Replay, Sandbox
@@ -49,7 +50,7 @@ def test_a_recorded_session_arrives_whole(
     assert len(symbols) == 10
     spot = venue("htx-spot")
     stepped = replace(spot, feeds=tuple(spot_step(0) if feed.name == "book" else feed for feed in spot.feeds))
-    monkeypatch.setattr("htxdata.ingest.capture.venue_named", lambda name: stepped)
+    monkeypatch.setattr("htxdata.ingest.capture_wanted.venue_named", lambda name: stepped)
     monkeypatch.setattr("htxdata.ingest.distil.VENUES", (stepped,))
     replay = Replay.load(shared / "data")
     with Sandbox(replay=replay, replay_speed=0.0) as sandbox:

@@ -11,7 +11,7 @@ import pytest
 
 from htxdata.errors import Unreachable, UsageError
 from htxdata.ingest.audit import audit
-from htxdata.ingest.capture import Wanted, topics_of
+from htxdata.ingest.capture_wanted import Wanted, topics_of
 from htxdata.ingest.run import Request
 from htxdata.ingest.session import Session, resolve
 from htxdata.ingest.snapshot import snapshot
@@ -74,7 +74,7 @@ def test_a_glob_leaves_out_what_has_none_and_a_name_is_refused() -> None:
 def test_indices_are_heard_by_their_own_name(tmp_path: Path) -> None:
     """`--feed index` of a perpetual is the topic of its index; pairs are left out."""
     with Sandbox(seed=5, limits=False) as sandbox, Session(settings_for(sandbox, tmp_path), say=print) as session:
-        (topics,), sizes = topics_of(Wanted("hashkey", ("index",), ("BTC*",)), session)
+        _, (topics,), sizes = topics_of(Wanted("hashkey", ("index",), ("BTC*",)), session)
         assert dict(topics.symbols) == {"index:BTCUSDT": "BTCUSDT-PERPETUAL"}
         assert sizes["BTCUSDT-PERPETUAL"] == 0.001
         assert "BTCUSDT" not in sizes

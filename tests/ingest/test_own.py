@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from htxdata.errors import ConfigError, KeyRefused
-from htxdata.ingest.capture import Captured, Wanted, capture
+from htxdata.ingest.capture import Captured, capture
+from htxdata.ingest.capture_wanted import Wanted
 from htxdata.ingest.run import Request, backfill
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot import snapshot

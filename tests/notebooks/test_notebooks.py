@@ -18,7 +18,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from htxdata.ingest.capture import Wanted, capture
+from htxdata.ingest.capture import capture
+from htxdata.ingest.capture_wanted import Wanted
 from htxdata.ingest.run import Request
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot import snapshot
