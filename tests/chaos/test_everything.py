@@ -19,6 +19,7 @@ def test_a_short_storm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert survived.kills.total() >= 4
     assert survived.reads > 3
     assert survived.commits > 5
+    assert survived.faults
 
 
 @pytest.mark.slow
