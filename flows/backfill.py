@@ -10,7 +10,7 @@ from prefect import flow
 
 from flows.by_hand import run
 from flows.fan_out import fill_all
-from htxdata.ingest.run import Request
+from htxdata.ingest.asked import Request
 
 
 @flow(name="backfill", flow_run_name="backfill {dataset} {venue}")

@@ -10,7 +10,7 @@ from prefect import flow
 from flows.by_hand import run
 from flows.fan_out import fill_all
 from htxdata.config import load
-from htxdata.ingest.run import keep_requests
+from htxdata.ingest.asked import keep_requests
 
 
 @flow(name="sync", flow_run_name="sync")

@@ -19,7 +19,7 @@ from flows.fan_out import fill_all
 from flows.tables import Step, publish_steps
 from htxdata import config as settings
 from htxdata.errors import HtxdataError, Incomplete
-from htxdata.ingest.run import keep_requests
+from htxdata.ingest.asked import keep_requests
 from htxdata.ingest.upkeep import Done, audit_recent, compact_all, distil_all
 from htxdata.research.report import page
 from htxdata.research.report.standing import Chosen

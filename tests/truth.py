@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from htxdata.config import BUDGETS, HOSTS, Settings
-from htxdata.ingest.run import Report, Request, backfill
+from htxdata.ingest.asked import Request
+from htxdata.ingest.run import Report, backfill
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import Sandbox

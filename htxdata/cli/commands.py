@@ -21,7 +21,7 @@ def settings_of(options: argparse.Namespace) -> config.Settings:
 
 
 def _requests(options: argparse.Namespace) -> list[Any]:
-    from htxdata.ingest.run import Request
+    from htxdata.ingest.asked import Request
 
     return [
         Request(
@@ -40,7 +40,7 @@ def backfill(options: argparse.Namespace) -> int:
 
 
 def sync(options: argparse.Namespace) -> int:
-    from htxdata.ingest.run import keep_requests
+    from htxdata.ingest.asked import keep_requests
 
     settings = settings_of(options)
     return _fill(settings, keep_requests(settings))
@@ -87,7 +87,9 @@ def _fill(settings: config.Settings, requests: list[Any]) -> int:
 
 
 def plan(options: argparse.Namespace) -> int:
-    from htxdata.ingest.run import budget_of, keep_requests, make_plans
+    from htxdata.ingest.asked import keep_requests
+    from htxdata.ingest.planning import make_plans
+    from htxdata.ingest.run import budget_of
     from htxdata.ingest.session import Session
 
     settings = settings_of(options)

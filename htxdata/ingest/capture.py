@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 
 from htxdata.errors import HtxdataError, UsageError, VenueError
 from htxdata.ingest import capture_wanted
+from htxdata.ingest.asked import Request
 from htxdata.ingest.capture_bridge import SETTLED, Bridge, bridge_for
 from htxdata.ingest.capture_streams import Hands, Stream, Topics, begun
 from htxdata.ingest.capture_wanted import Wanted
 from htxdata.ingest.distil import Distilled, distil
 from htxdata.ingest.distil_gaps import Gap, open_gaps
-from htxdata.ingest.run import Request, backfill
+from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.schema import dataset as dataset_named

@@ -34,7 +34,8 @@ class Estimate:
             self._thread.start()
 
     def _plan(self, settings: Settings) -> None:
-        from htxdata.ingest.run import keep_requests, make_plans
+        from htxdata.ingest.asked import keep_requests
+        from htxdata.ingest.planning import make_plans
         from htxdata.ingest.session import Session
 
         rows: dict[str, int] = {}

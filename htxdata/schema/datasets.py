@@ -33,6 +33,8 @@ class Dataset:
     the rows of its instant is unique. ``rereads``: a file of an archive may be read into a partition that has it
     already, its rows meeting themselves. False where the key tells readings apart: a partition whose footer names a
     file then holds that file's rows, all and for good, and never takes it again, replaced by the venue or not.
+
+    ``own``: it is of one's own account, and told only to who shows a key.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Dataset:
     stored: bool = True
     key_tells_time: bool = False
     rereads: bool = True
+    own: bool = False
     settles_after: int = MINUTE
 
     @cached_property
@@ -276,6 +279,7 @@ DATASETS: tuple[Dataset, ...] = (
         nullable=frozenset({"fee_currency", "role", "order_type", "client_order_id"}),
         grains={"": "month"},
         key_tells_time=True,
+        own=True,
         settles_after=5 * SECOND,  # how soon a fill can be asked for is documented nowhere
     ),
     Dataset(
@@ -303,6 +307,7 @@ DATASETS: tuple[Dataset, ...] = (
         nullable=frozenset({"price", "quantity", "quote_quantity", "fee", "finished_at", "client_order_id"}),
         grains={"": "month"},
         key_tells_time=True,
+        own=True,
         settles_after=5 * SECOND,
     ),
     Dataset(
@@ -328,6 +333,7 @@ DATASETS: tuple[Dataset, ...] = (
         time_column="updated_at",
         nullable=frozenset({"change_time", "account_type", "balance", "available", "change_type", "sequence"}),
         grains={"": "month"},
+        own=True,
         settles_after=5 * SECOND,
     ),
     Dataset(
@@ -339,6 +345,7 @@ DATASETS: tuple[Dataset, ...] = (
         time_column="received_at",
         nullable=frozenset({"sequence"}),
         grains={"": "month"},
+        own=True,
         settles_after=0,
     ),
     Dataset(

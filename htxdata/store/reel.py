@@ -195,9 +195,7 @@ def read(path: Path, start: int = 0) -> Iterator[tuple[int, Record | Frames | To
     What no whole block holds is told as ``Torn``; but half a block at the end of a reel that is being written is
     nothing yet. Raises ``StoreError`` where the file cannot be read.
     """
-    live = is_live(
-        path
-    )  # before its length is taken: what a writer that ended meanwhile left behind is whole
+    live = is_live(path)  # before its length is taken: what a writer that ended meanwhile left behind is whole
     with _told(path), open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size <= start:
             return

@@ -17,7 +17,9 @@ import requests
 from isal import isal_zlib
 
 from htxdata import config
-from htxdata.ingest.run import Request, make_plans, run_jobs
+from htxdata.ingest.asked import Request
+from htxdata.ingest.planning import make_plans
+from htxdata.ingest.run import run_jobs
 from htxdata.ingest.session import Session
 from htxdata.schema import dataset
 from htxdata.schema.arrow import arrow_schema

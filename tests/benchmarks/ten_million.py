@@ -26,7 +26,8 @@ def main(how: str, host: str, folder: str) -> None:
     began = time.perf_counter()
     if how == "plain":
         from htxdata import config
-        from htxdata.ingest.run import Request, backfill
+        from htxdata.ingest.asked import Request
+        from htxdata.ingest.run import backfill
         from htxdata.ingest.session import Session
 
         with Session(config.load(file), say=lambda text: None) as session:

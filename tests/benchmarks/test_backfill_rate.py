@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from htxdata import config
-from htxdata.ingest.run import Request, make_plans, run_jobs
+from htxdata.ingest.asked import Request
+from htxdata.ingest.planning import make_plans
+from htxdata.ingest.run import run_jobs
 from htxdata.ingest.session import Session
 from tests.benchmarks import contenders, exchange
 

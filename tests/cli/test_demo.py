@@ -13,7 +13,8 @@ import pytest
 from htxdata import config
 from htxdata.cli import demo
 from htxdata.cli.options import parser
-from htxdata.ingest.run import Request, backfill
+from htxdata.ingest.asked import Request
+from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
 from htxdata.sandbox import Sandbox
 

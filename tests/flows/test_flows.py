@@ -16,8 +16,9 @@ import pytest
 import htxdata
 from htxdata import config
 from htxdata.errors import Incomplete, RowsLost, UnknownSymbol, VenueError
+from htxdata.ingest.asked import Request
 from htxdata.ingest.plan import plan_series
-from htxdata.ingest.run import Request, make_plans
+from htxdata.ingest.planning import make_plans
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import Faults, Rule, Sandbox

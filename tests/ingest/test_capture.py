@@ -15,12 +15,13 @@ import pytest
 
 from htxdata.errors import StoreError, UsageError
 from htxdata.ingest import capture_streams
+from htxdata.ingest.asked import Request
 from htxdata.ingest.audit import audit
 from htxdata.ingest.capture import Captured, Status, capture
 from htxdata.ingest.capture_streams import Hands, Stream, Topics
 from htxdata.ingest.capture_wanted import Wanted, topics_of
 from htxdata.ingest.distil import distil
-from htxdata.ingest.run import Request, backfill
+from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.protocol.book import Book

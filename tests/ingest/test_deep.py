@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from htxdata.ingest import run
-from htxdata.ingest.run import Report, Request
+from htxdata.ingest import planning
+from htxdata.ingest.asked import Request
+from htxdata.ingest.run import Report
 from htxdata.market import Series
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.store.layout import partition_of
@@ -311,7 +312,7 @@ def test_a_file_that_is_replaced(tmp_path: Path, series: Series, monkeypatch: py
         for key in [key for key in fetched(sandbox) if "trades" in key]:
             urllib.request.urlopen(f"{sandbox.hosts['htx_archive']}{key}").close()  # the second GET, so it is replaced
         assert archive_run(sandbox, tmp_path, trades(series, iso(start), iso(end))).outcomes == []  # not yet a week old
-        monkeypatch.setattr(run, "RECHECK_EVERY", 0)
+        monkeypatch.setattr(planning, "RECHECK_EVERY", 0)
         assert archive_run(sandbox, tmp_path, trades(series, iso(start), iso(end))).complete
         assert assert_trades(tmp_path / "lake", sandbox, series, start, end) > few
         before = len([key for key in fetched(sandbox) if "trades" in key])

@@ -12,7 +12,9 @@ import pytest
 from htxdata.config import Keep, Settings
 from htxdata.errors import UnknownSymbol, UsageError
 from htxdata.ingest import run
-from htxdata.ingest.run import Report, Request, keep_requests, make_plans
+from htxdata.ingest.asked import Request, keep_requests
+from htxdata.ingest.planning import make_plans
+from htxdata.ingest.run import Report
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot import snapshot
 from htxdata.market import Series

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from htxdata.errors import Unreachable, UsageError
+from htxdata.ingest.asked import Request
 from htxdata.ingest.audit import audit
 from htxdata.ingest.capture_wanted import Wanted, topics_of
-from htxdata.ingest.run import Request
 from htxdata.ingest.session import Session, resolve
 from htxdata.ingest.snapshot import snapshot
 from htxdata.market import Series

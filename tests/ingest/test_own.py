@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from htxdata.errors import ConfigError, KeyRefused
+from htxdata.ingest.asked import Request
 from htxdata.ingest.capture import Captured, capture
 from htxdata.ingest.capture_wanted import Wanted
-from htxdata.ingest.run import Request, backfill
+from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot import snapshot
 from htxdata.market import Series

@@ -10,7 +10,8 @@ import pytest
 
 from htxdata.cli import main
 from htxdata.errors import ConfigError, KeyRefused
-from htxdata.ingest.run import Request, backfill
+from htxdata.ingest.asked import Request
+from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import SANDBOX_KEY, ApiKey, Faults, Rule, Sandbox

@@ -16,8 +16,8 @@ import pytest
 
 from htxdata.cli import main
 from htxdata.config import HOSTS, Settings
+from htxdata.ingest.asked import Request
 from htxdata.ingest.doctor import examine
-from htxdata.ingest.run import Request
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot import snapshot, venues_of
 from htxdata.market import Series

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from htxdata.config import BUDGETS
-from htxdata.ingest.run import Request, budget_of, make_plans
+from htxdata.ingest.asked import Request
+from htxdata.ingest.planning import make_plans
+from htxdata.ingest.run import budget_of
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import Faults, Rule, Sandbox

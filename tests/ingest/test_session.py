@@ -11,7 +11,7 @@ import pytest
 
 from htxdata.config import Settings, lake, local_tape
 from htxdata.errors import ConfigError, LakeUnusable, UsageError
-from htxdata.ingest.run import make_plans
+from htxdata.ingest.planning import make_plans
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.protocol.paging import Ask

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from htxdata.errors import BadReply, UsageError
 from htxdata.ingest import snapshot_polls
-from htxdata.ingest.run import Request as Backfill
+from htxdata.ingest.asked import Request as Backfill
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot import Polled, snapshot, venues_of
 from htxdata.ingest.snapshot_states import held, in_turn, keep

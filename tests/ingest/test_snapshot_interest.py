@@ -14,7 +14,7 @@ import pytest
 from htxdata.config import HOSTS
 from htxdata.errors import Incomplete, LakeUnusable, UnknownSymbol, Unreachable, UsageError
 from htxdata.ingest import snapshot_polls
-from htxdata.ingest.run import Request as Backfill
+from htxdata.ingest.asked import Request as Backfill
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot import Polled, looked_at, snapshot, snapshot_instruments, venues_of
 from htxdata.market import Series

@@ -18,9 +18,9 @@ from typing import Any
 import nbformat
 import pytest
 
+from htxdata.ingest.asked import Request
 from htxdata.ingest.capture import capture
 from htxdata.ingest.capture_wanted import Wanted
-from htxdata.ingest.run import Request
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot import snapshot
 from htxdata.sandbox import SANDBOX_KEY, Faults, Rule, Sandbox

@@ -172,6 +172,13 @@ class VenueContract:
         for listing in self.venue.listings:
             assert isinstance(listing, Request)
 
+    def test_what_is_ones_own_is_asked_for_with_a_key(self) -> None:
+        """Requests, looks and feeds show a key exactly where the dataset is of one's own account."""
+        signed = [(e.dataset, e.build(series, Ask(WINDOW, 2)).private) for e, series, _ in self.cases()]
+        signed += [(p.dataset, p.build(None if p.whole else "X").private) for p in self.venue.polls]
+        signed += [(feed.dataset, feed.dialect.sign_in is not None) for feed in self.venue.feeds]
+        assert [(name, dataset(name).own) for name, _ in signed] == signed
+
     def test_requests_hold_to_their_window(self) -> None:
         """An endpoint with times asks from the first instant of its half-open window to its last,
         and not for the next."""
