@@ -16,7 +16,7 @@ from htxdata.timeline import MILLISECOND
 from htxdata.venues.htx import liquidations
 from htxdata.venues.htx import rows as wire
 from htxdata.venues.htx.feeds_frames import Key, Message, Sheets, carefully, figure, objects, price
-from htxdata.venues.htx.feeds_topics import SymbolOf, Topic
+from htxdata.venues.htx.feeds_topics import CODE, SymbolOf, Topic
 from htxdata.venues.terms import Facts, Frame, Pushed
 
 Row = tuple[dict[str, Any], int]
@@ -31,7 +31,7 @@ def notice_parser(
     rows_of: Callable[[list[Message], int], list[Row]],
 ) -> Callable[[Sequence[Frame], Mapping[str, Facts]], Pushed]:
     everything = topic("*", None)
-    named = re.compile(re.escape(everything).replace(r"\*", "[A-Z0-9-]+"))
+    named = re.compile(re.escape(everything).replace(r"\*", rf"{CODE}(?:-{CODE})*"))
 
     def read(sheets: Sheets, received_at: int, message: Message, facts: Mapping[str, Facts]) -> None:
         said = message.get("topic")

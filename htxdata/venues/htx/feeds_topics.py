@@ -24,10 +24,13 @@ class Shape(NamedTuple):
     symbol_of: SymbolOf
 
 
-_SPOT = r"[a-z0-9]+"
-_LINEAR = r"[A-Z0-9]+-[A-Z0-9]+(?:-[A-Z0-9]+)?"
-"""``BTC-USDT``, ``1000PEPE-USDT``, and dated ``BTC-USDT-251226`` (htx-api 4.2)."""
-_DATED = r"[A-Z0-9]+[0-9]{6}"
+_SPOT = r"[^\W_A-Z]+"
+"""``btcusdt``, and ``币安人生usdt``: some names are not ASCII (htx-api 1.2 [B])."""
+CODE = r"[^\W_a-z]+"
+"""A part of a contract's code: letters and digits of any alphabet, none in lower case."""
+_LINEAR = rf"{CODE}-{CODE}(?:-{CODE})?"
+"""``BTC-USDT``, ``1000PEPE-USDT``, ``币安人生-USDT``, and dated ``BTC-USDT-251226`` (htx-api 1.2, 4.2)."""
+_DATED = rf"{CODE}[0-9]{{6}}"
 """``BTC260327``: coin-margined futures (htx-api 1.2), which pushes name as well (sample coinfut-ws-depth-high-freq)."""
 
 

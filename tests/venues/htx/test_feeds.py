@@ -107,8 +107,8 @@ def test_the_feeds_of_contracts_are_there(feeds: Sequence[Feed], code: str, sock
 
 
 _symbols = {
-    "spot": st.from_regex(r"[a-z0-9]{2,12}", fullmatch=True),
-    "linear": st.from_regex(r"[A-Z0-9]{1,8}-USDT(-[0-9]{6})?", fullmatch=True),
+    "spot": st.from_regex(r"[a-z0-9币安]{2,12}", fullmatch=True),
+    "linear": st.from_regex(r"[A-Z0-9币安]{1,8}-USDT(-[0-9]{6})?", fullmatch=True),
     "futures": st.from_regex(r"[A-Z]{1,8}[0-9]{6}", fullmatch=True),
 }
 _every = [
