@@ -29,6 +29,7 @@ from htxdata.market import Series
 from htxdata.schema import dataset as dataset_named
 from htxdata.store.tape import Record
 from htxdata.timeline import SECOND, iso
+from htxdata.transport.budget import Budget
 from htxdata.transport.reels import Writer
 from htxdata.venues.terms import Feed
 
@@ -105,7 +106,8 @@ def capture(
     private = next((feed for feed in feeds if feed.dialect.sign_in is not None), None)
     keys = None if private is None else session.keys(venue, f"the feed {private.name} of {venue.name}")
     with Writer() as writer:
-        hands = Hands(venue, base, session.tape, writer, sizes, rotate, session.say, keys)
+        limit = Budget(base.partition("://")[2], session.settings.budgets[venue.host])
+        hands = Hands(venue, base, session.tape, writer, sizes, rotate, session.say, limit, keys)
         work = _Capture(session, hands, topics, feeds, stop, distil_every, on_status, wanted)
         return asyncio.run(work.run(seconds))
 

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -20,10 +20,13 @@ from htxdata.errors import BadReply, KeyRefused, StoreError
 from htxdata.ingest.capture_books import BookWatch
 from htxdata.ingest.capture_bridge import Bridge
 from htxdata.keys import Keys
+from htxdata.protocol import backoff, pacing
 from htxdata.protocol.session import Session, failures_after, reconnect_in
+from htxdata.protocol.wire import Reply, Request
 from htxdata.store.reel import Reel
 from htxdata.store.tape import Record
 from htxdata.timeline import DAY, SECOND
+from htxdata.transport.budget import Budget
 from htxdata.transport.http import named_host
 from htxdata.transport.reels import Writer
 from htxdata.transport.websocket import Ended, Line
@@ -83,6 +86,9 @@ class Hands:
 
     rotate: float
     say: Callable[[str], None]
+    limit: Budget
+    """Of the host: while nobody on this machine is to ask it, nobody connects to it either (law 8)."""
+
     keys: Keys | None = None
     refused: dict[str, str] = field(default_factory=dict)
     """Topics that the venue does not give, and why."""
@@ -112,6 +118,18 @@ def begun(
     for record in records:
         reel.note(record.received_at, record.said, record.body)
     return reel
+
+
+def pause_for(venue: Venue, path: str, status: int, headers: Mapping[str, str], now: int) -> float:
+    """For how many seconds nobody asks a host that refused a connection with this status. ``now`` is us UTC.
+
+    How many connections in which time a venue bears is documented nowhere: where it says no time either, a 429 is worth
+    a minute as a ban is (htx-api 2.1: "back off >= 60 s on 403/429"; hashkey-api 2).
+    """
+    fault = backoff.settle(status, venue.judge(Reply(Request(path), status, b"", now, headers)))
+    if fault is not None and fault.kind == "throttled":
+        fault = replace(fault, kind="banned")
+    return pacing.pause_after(fault, headers, now, limits=venue.limit_headers)
 
 
 def _sign_in(hands: Hands, feed: Feed) -> Callable[[int], tuple[str, str]] | None:
@@ -256,6 +274,11 @@ class Stream:
                         self._now = None
                     await stopped
                     continue
+                pause = self._hands.limit.paused_for()
+                if self._now is None and pause > 0:
+                    self.why = self.why or f"the venue wants no connection for another {pause:.0f} s"
+                    await _either(stopped, seconds=pause)
+                    continue
                 if self._now is None:
                     self._now = self._connect(None)
                     if self._now is None:
@@ -332,6 +355,7 @@ class Stream:
         self._count()
         if barred := self._now.line.session.barred:
             raise KeyRefused(f"{self._hands.venue.name}: {self.topics}: the key is not taken: {barred}")
+        self._heed(ended)
         self._failures = failures_after(self._failures, ended.data_seconds)
         if ended.why == "stale" and self._patience is not None:
             # Perhaps nobody trades: a quiet market is not to be connected to anew every minute.
@@ -340,6 +364,12 @@ class Stream:
             self._patience = self.topics.feed.silence
         if self.topics.symbols:
             self._lost(ended.why, ended.detail)
+
+    def _heed(self, ended: Ended) -> None:
+        """What the answer says that was no connection, everybody who asks that host obeys."""
+        if ended.refusal is not None:
+            now = time.time_ns() // 1000
+            self._hands.limit.pause(pause_for(self._hands.venue, self.topics.feed.path, *ended.refusal, now))
 
     def _lost(self, why: str, detail: str) -> None:
         before, self.why = self.why, f"{why}: {detail}" if detail else why
@@ -365,9 +395,9 @@ class Stream:
         return max(0.0, min(old, midnight + 0.001))
 
     async def _rotate(self, before: Connection) -> None:
-        successor = self._connect(before.name)
+        successor = None if self._hands.limit.paused_for() > 0 else self._connect(before.name)
         if successor is None:
-            before.opened = time.monotonic()  # the disk: later, then
+            before.opened = time.monotonic()  # the disk, or the venue: later, then
             return
         standing = asyncio.create_task(successor.ready())
         await _either(standing, before.task, seconds=READY_S)
@@ -382,7 +412,7 @@ class Stream:
             self._count()
             self._now = successor
         else:
-            await successor.end("asked")
+            self._heed(await successor.end("asked"))
             before.opened = time.monotonic() - self._hands.rotate + min(REFUSED_S, self._hands.rotate)
             self._hands.say(
                 f"{self._hands.venue.name}: {self.topics}: no successor at the rotation; later again"

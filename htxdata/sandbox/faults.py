@@ -36,9 +36,11 @@ FRAME_KINDS = (
     "garbage_frame",
 )  # fmt: skip
 """A data frame of a WebSocket is not sent as it should be, or none is any more."""
+HANDSHAKE_KINDS = ("refused_handshake",)
+"""A WebSocket does not begin: an HTTP status is the answer, to everybody for `seconds`."""
 KINDS: dict[str, str] = {
     **dict.fromkeys((*ANSWER_KINDS, *BODY_KINDS, *ROW_KINDS), "rest"),
-    **dict.fromkeys(FRAME_KINDS, "websocket"),
+    **dict.fromkeys((*FRAME_KINDS, *HANDSHAKE_KINDS), "websocket"),
     **dict.fromkeys((*FILE_KINDS, *TRANSIT_KINDS), "archive"),
 }
 """kind -> what it applies to."""
@@ -57,6 +59,7 @@ _MODES = {
     "garbage": ("json", "types", "value", "column", "nan"),
     "corrupt_file": ("flip", "torn"),
     "garbage_frame": ("bytes", "json"),
+    "refused_handshake": ("headers", "bare"),
 }
 
 
@@ -74,15 +77,15 @@ class Rule:
     after: int = 0  # not before N matching requests have passed
     times: int = 0  # at most N times (0: no bound)
     between: tuple[float, float] | None = None  # seconds of run time, [t0, t1)
-    host: str = "*"  # glob over htx_spot_rest, htx_swap_rest, htx_archive, htx_spot_ws, htx_swap_ws
+    host: str = "*"  # glob over htx_{spot,swap}_{rest,ws}, htx_archive, hashkey_{rest,ws}, permanent_{rest,ws}
     path: str = "*"  # glob over the path without the host's prefix
     symbol: str = "*"  # glob over symbol / contract_code, in the archive over the venue's symbol of the file
     topic: str = "*"  # glob over the topic of a WebSocket frame
-    # Of a ban, a stall, a silence, of refused connections after a disconnect (0: none); until a revised candle settles,
-    # a late or replaced file appears.
+    # Of a ban, a stall, a silence, of refused connections (after a disconnect: 0 is none); until a revised candle
+    # settles, a late or replaced file appears.
     seconds: float = 1.0
     forever: bool = False  # a stall that never answers, a silence that never ends
-    status: int = 0  # HTTP status of throttle, ban, error (0: the usual one)
+    status: int = 0  # HTTP status of throttle, ban, error, refused_handshake (0: the usual one)
     mode: str = ""  # which way of the kind, see _MODES; empty: one is chosen by the dice
     rows: int = 0  # empty: only answers of more rows than this
     fraction: float = 0.2  # of rows that duplicate, missing and revise touch, that a replaced file lacked
@@ -148,19 +151,23 @@ class Faults:
             self.fired.append(fact)
 
     def decide(
-        self, host: str, path: str, symbol: str, elapsed: float, *, topic: str | None = None, counted: bool = False
-    ) -> list[Fired]:
+        self, host: str, path: str, symbol: str, elapsed: float, *, topic: str | None = None, counted: bool = False,
+        handshake: bool = False,
+    ) -> list[Fired]:  # fmt: skip
         """The rules that fire on this request, or on this frame of a topic, in order. `elapsed` is seconds of run time.
 
         `counted`: the frame has numbers that follow those of the frame before, so that they can be broken.
+        `handshake`: the request is for a WebSocket.
         """
         ban = self._bans.get(host)
-        if ban and elapsed < ban[0]:
+        if ban and elapsed < ban[0] and handshake == (ban[1].kind in HANDSHAKE_KINDS):
             return [Fired(ban[1], 0)]
         fired: list[Fired] = []
         spoken_for = False
         for number, rule in enumerate(self.rules):
-            if topic is None and not _applies(rule.kind, host, path):
+            if handshake != (rule.kind in HANDSHAKE_KINDS):
+                continue
+            if topic is None and not handshake and not _applies(rule.kind, host, path):
                 continue
             if topic is not None and not _harms(rule.kind, counted):
                 continue
@@ -186,7 +193,7 @@ class Faults:
                 key_of("revise", self.seed, number) if rule.kind == "revise" else key_of("details", dice)
             )
             fired.append(Fired(rule, details))
-            if rule.kind == "ban":
+            if rule.kind == "ban" or handshake:
                 self._bans[host] = (elapsed + rule.seconds, rule)
             spoken_for = rule.kind in ANSWER_KINDS and rule.kind != "stall"
         return fired

@@ -86,6 +86,11 @@ class Sockets:
             if transport is not None:
                 transport.abort()
             return web.Response(status=503)
+        turned_away = self._harm.turned_away(dialect.host, path)
+        if turned_away is not None:
+            moment = time.monotonic()
+            self.log.append(Socket(len(self.log), dialect.host, path, moment, moment, "refused handshake"))
+            return web.Response(status=turned_away[0], headers=turned_away[1])
         response = web.WebSocketResponse(compress=False, max_msg_size=1 << 20)
         await response.prepare(request)
         log = Socket(len(self.log), dialect.host, path, time.monotonic())

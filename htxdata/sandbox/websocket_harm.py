@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from math import ceil
 
-from .faults import FRAME_KINDS, Faults, Fired, Rule, concerns
+from .faults import FRAME_KINDS, HANDSHAKE_KINDS, Faults, Fired, Rule, concerns
 from .websocket_lines import Line, Subscription
 from .websocket_messages import Message, squeezed
 
@@ -15,12 +16,24 @@ class Harm:
     def __init__(self, faults: Faults, began: float) -> None:
         self._faults, self._began = faults, began
         self._any = any(rule.kind in FRAME_KINDS for rule in faults.rules)
+        self._shut = any(rule.kind in HANDSHAKE_KINDS for rule in faults.rules)
         self._away: list[tuple[float, Rule]] = []
 
     def refuses(self, host: str, path: str) -> bool:
         """Whether a disconnect keeps this door shut for now."""
         elapsed = time.monotonic() - self._began
         return any(elapsed < until and concerns(rule, host, path) for until, rule in self._away)
+
+    def turned_away(self, host: str, path: str) -> tuple[int, dict[str, str]] | None:
+        """The status and headers with which a handshake is refused; None: come in."""
+        if not self._shut:
+            return None
+        fired = self._faults.decide(host, path, "", time.monotonic() - self._began, handshake=True)
+        if not fired:
+            return None
+        one = fired[0]
+        waited = {"Retry-After": str(ceil(one.rule.seconds))} if one.mode == "headers" else {}
+        return one.rule.status or 429, waited
 
     def send(
         self, line: Line, topic: str, symbol: str, message: Message, subscription: Subscription | None

@@ -43,8 +43,9 @@ class Manners:
 class Socket:
     """A connection in the log. Times are the monotonic clock, seconds; `closed` is None while it lives.
 
-    `why` it ended: client, unanswered pings, slow reader, a fault's kind, stopped. `topics` are those it has now;
-    `frames` and `bytes` count what was sent, `data` the frames that were neither acks nor pings.
+    `why` it ended: client, unanswered pings, slow reader, a fault's kind, stopped; "refused handshake" where it never
+    began. `topics` are those it has now; `frames` and `bytes` count what was sent, `data` the frames that were neither
+    acks nor pings.
     """
 
     number: int

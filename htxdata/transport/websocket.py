@@ -52,7 +52,8 @@ _LOG.addHandler(logging.NullHandler())  # what picows says there is in `Ended` t
 class Ended:
     """Why a line ended, in the words of its reel. Instants are microseconds UTC, 0 where nothing was heard.
 
-    ``data_seconds`` is for how long it brought data (`protocol.session.failures_after`).
+    ``data_seconds`` is for how long it brought data (`protocol.session.failures_after`), ``refusal`` the status and
+    headers (names in lower case) of an answer that was no connection.
     """
 
     why: str
@@ -61,6 +62,7 @@ class Ended:
     first_at: int = 0
     last_at: int = 0
     data_seconds: float = 0.0
+    refusal: tuple[int, Mapping[str, str]] | None = None
 
 
 # ------------------------------------------------------------------------------------------------- the line
@@ -118,6 +120,7 @@ class Line:
         self._wake_at = 0.0
         self._parts: list[bytes] = []
         self._over: asyncio.Future[tuple[str, str]] | None = None
+        self._refusal: tuple[int, Mapping[str, str]] | None = None
         self._waits = self._paused = self._gone = False
 
     async def run(self, until: asyncio.Event) -> Ended:
@@ -141,7 +144,7 @@ class Line:
         if self.broken is not None:
             why, detail = "disk", str(self.broken)
         seconds = self.session.data_seconds
-        return Ended(why, detail, self.heard, self._first_at, self._last_at, seconds)
+        return Ended(why, detail, self.heard, self._first_at, self._last_at, seconds, self._refusal)
 
     def _tried(self, connecting: asyncio.Task[None]) -> None:
         if not connecting.cancelled() and connecting.exception() is not None:
@@ -201,8 +204,12 @@ class Line:
         except ssl.SSLError as error:
             self.end("lost", f"no TLS with {host}: {error.reason or error}")
         except picows.WSInvalidStatusError as error:
-            status = error.response.status if error.response is not None else "an unknown status"
-            self.end("lost", f"{host} refused the connection: HTTP {int(status) if status else status}")
+            status = "an unknown status"
+            if error.response is not None:
+                headers = {name.lower(): value for name, value in error.response.headers.items()}
+                self._refusal = int(error.response.status), headers
+                status = str(self._refusal[0])
+            self.end("lost", f"{host} refused the connection: HTTP {status}")
         except (picows.WSError, ssl.CertificateError) as error:
             self.end("lost", f"{host} speaks no WebSocket: {error}")
         except socket.gaierror as error:

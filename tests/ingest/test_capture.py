@@ -31,6 +31,7 @@ from htxdata.store import reel
 from htxdata.store.partition import Store
 from htxdata.store.tape import reply_record
 from htxdata.timeline import SECOND, iso
+from htxdata.transport.budget import Budget
 from htxdata.transport.reels import Writer
 from htxdata.venues import venue
 from htxdata.venues.terms import Frame, Pushed
@@ -365,6 +366,69 @@ def test_a_venue_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
     assert "no connection to 127.0.0.1:9" in done.failed[0]
 
 
+@pytest.mark.wide
+def test_a_refused_connection_is_obeyed_by_everybody(tmp_path: Path) -> None:
+    """A 429 to a handshake: nobody connects before the time that it says, and then one does and hears."""
+    rule = Rule("refused_handshake", times=1, mode="headers", seconds=2.0)
+    said: list[str] = []
+    with Sandbox(faults=Faults(rule)) as sandbox:
+        listen(sandbox, tmp_path, "htx-spot", ["trades", "quotes"], ["btcusdt"], 4.5, said)
+        refused, *others = sandbox.sockets
+    assert refused.why == "refused handshake"
+    assert any("refused the connection: HTTP 429" in text for text in said)
+    # The connection of the other feed may have been on its way when the first was refused.
+    later = [one for one in others if one.opened - refused.opened > 0.5]
+    assert [one.why for one in others if one not in later] in ([], ["refused handshake"])
+    assert len(later) == 2
+    assert all(one.data for one in later)
+    assert all(1.9 < one.opened - refused.opened < 4.0 for one in later)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "headers", "seconds"),
+    [
+        ("htx-spot", 429, {}, 60.0),
+        ("htx-linear", 403, {}, 60.0),
+        ("htx-linear", 429, {"retry-after": "7"}, 7.0),
+        ("hashkey", 429, {}, 60.0),
+        ("hashkey", 418, {}, 3600.0),
+        ("htx-permanent", 418, {}, 60.0),
+        ("htx-spot", 502, {}, 0.0),
+        ("htx-spot", 503, {"retry-after": "5"}, 5.0),
+        ("hashkey", 404, {}, 0.0),
+    ],
+)
+def test_what_a_refused_connection_is_worth(
+    name: str, status: int, headers: dict[str, str], seconds: float
+) -> None:
+    """What the venue's own judge makes of the status; a minute where it says no time. Other faults pause nobody."""
+    assert capture_streams.pause_for(venue(name), "/ws", status, headers, 1_790_000_000_000_000) == seconds
+
+
+def test_nobody_connects_while_the_host_is_not_to_be_asked(tmp_path: Path) -> None:
+    """A ban that a REST request met holds for the sockets of the same host, in every process."""
+    with Sandbox() as sandbox:
+        spot, base = venue("htx-spot"), sandbox.hosts["htx_spot_ws"]
+        another = Session(settings_for(sandbox, tmp_path)).client(spot)._budget
+        trades = next(feed for feed in spot.feeds if feed.name == "trades")
+        with Writer() as writer:
+            limit = Budget(base.partition("://")[2], 8)
+            hands = Hands(spot, base, tmp_path, writer, {}, 60.0, lambda text: None, limit)
+
+            async def main(seconds: float) -> Stream:
+                stop = asyncio.Event()
+                topics = Topics(trades, {trades.topic("btcusdt", None): "btcusdt"})
+                running = asyncio.create_task((stream := Stream(topics, hands, None)).run(stop))
+                await asyncio.sleep(seconds)
+                stop.set()
+                await running
+                return stream
+
+            another.pause(60.0)
+            assert asyncio.run(main(0.3)).down.startswith("the venue wants no connection for another")
+            assert sandbox.sockets == []
+
+
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
@@ -475,7 +539,8 @@ def test_a_reply_that_came_between_two_connections_is_on_the_next_reel(tmp_path:
         await running
 
     with Sandbox() as sandbox, Writer() as writer:
-        hands = Hands(linear, sandbox.hosts["htx_swap_ws"], tmp_path, writer, {}, 60.0, lambda text: None)
+        limit = Budget("sockets of a test", 8)
+        hands = Hands(linear, sandbox.hosts["htx_swap_ws"], tmp_path, writer, {}, 60.0, lambda text: None, limit)
         stream = Stream(Topics(trades, {"market.BTC-USDT.trade.detail": "BTC-USDT"}), hands, None)
         stream.note(reply)
         with pytest.MonkeyPatch.context() as full:
