@@ -10,8 +10,8 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
-from htxdata.ingest.backfill import Outcome
 from htxdata.ingest.capture import Captured
+from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.run import Report
 from htxdata.ingest.session import Session
 from htxdata.timeline import iso

@@ -11,7 +11,7 @@ from prefect.futures import PrefectFuture
 
 from flows.partitions import fill_partition
 from htxdata.errors import ConfigError
-from htxdata.ingest.backfill import Outcome
+from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.plan import Job
 
 Submit = Callable[[Job, str | None, bool], PrefectFuture[Outcome]]

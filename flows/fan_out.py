@@ -14,7 +14,7 @@ from flows.side_by_side import fan_out
 from htxdata import config
 from htxdata.errors import Incomplete, UsageError
 from htxdata.ingest.asked import Request
-from htxdata.ingest.backfill import Outcome
+from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.plan import Job, SeriesPlan
 from htxdata.ingest.run import account, climb
 from htxdata.ingest.session import Session

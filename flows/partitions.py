@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import TaskRun
 
 from htxdata import config
 from htxdata.errors import HtxdataError
-from htxdata.ingest.backfill import Outcome
+from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.plan import Job
 from htxdata.ingest.run import do_job
 from htxdata.ingest.session import Session

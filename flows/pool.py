@@ -16,7 +16,7 @@ from prefect.states import Cancelling
 
 from flows.share import packed
 from flows.signs_of_life import Share, judge, look_at
-from htxdata.ingest.backfill import Missing, Outcome
+from htxdata.ingest.outcome import Missing, Outcome
 from htxdata.ingest.plan import Job
 
 DEPLOYMENT = "share/share"

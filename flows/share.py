@@ -20,7 +20,7 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from flows.by_hand import run
 from flows.side_by_side import in_session
 from htxdata.errors import Incomplete
-from htxdata.ingest.backfill import Outcome
+from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.plan import Job
 
 BEAT = 5.0

@@ -15,8 +15,8 @@ from flows.artifacts import Progress
 from flows.engines import Submit, engine
 from flows.partitions import session_of_flow
 from htxdata import config
-from htxdata.ingest.backfill import Outcome
 from htxdata.ingest.journal import of_outcome
+from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.plan import Job
 from htxdata.ingest.run import GIVE_UP_AFTER
 from htxdata.ingest.session import Session

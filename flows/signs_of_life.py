@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Crashed
 
 from flows.share import outcomes_from
-from htxdata.ingest.backfill import Outcome
+from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.plan import Job
 
 LOST_AFTER = 60.0

@@ -20,7 +20,7 @@ from htxdata.timeline import DAY, iso
 
 if TYPE_CHECKING:
     from flows.local_server import LocalServer
-    from htxdata.ingest.backfill import Outcome
+    from htxdata.ingest.outcome import Outcome
     from htxdata.sandbox import Sandbox
 
 PORT = 8790

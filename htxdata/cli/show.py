@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from htxdata.ingest.backfill import Outcome
+    from htxdata.ingest.outcome import Outcome
     from htxdata.ingest.run import Report
 
 
@@ -154,7 +154,7 @@ def counting(things: str) -> Iterator[Callable[[str, int, int], None]]:
 
 def tell(report: Report) -> None:
     """The account of a run: what it did, what is gone for good, what is missing and why."""
-    from htxdata.ingest.backfill import Missing
+    from htxdata.ingest.outcome import Missing
     from htxdata.market import Series
 
     cells = report.total("partitions")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from htxdata.config import Keep, Settings
 from htxdata.errors import ConfigError, UsageError
 from htxdata.ingest.delivered import Known, by_alias, known_of
-from htxdata.ingest.session import Say, Session, resolve
+from htxdata.ingest.named import resolve
+from htxdata.ingest.session import Say, Session
 from htxdata.market import Listing, Series
 from htxdata.timeline import Window, iso, parse_instant
 from htxdata.venues import venue as venue_named

@@ -14,9 +14,9 @@ import pyarrow as pa
 from htxdata.errors import BadReply, Refused, Unreachable, VenueError, WalkStuck
 from htxdata.ingest import doubt
 from htxdata.ingest.drive import Drive, Get, Received, walk_for
+from htxdata.ingest.outcome import Missing, Outcome
 from htxdata.ingest.plan import EDGE_OF_HORIZON, LEAD_OF_FUNDING, Job, grid_for
 from htxdata.ingest.revisions import keeper
-from htxdata.market import Series
 from htxdata.protocol.paging import TimeWalk
 from htxdata.protocol.wire import Reply, Request
 from htxdata.schema import Dataset
@@ -33,47 +33,6 @@ MOST_SKEW = 5 * MINUTE
 
 NARROW = 30 * DAY
 """After a reply that was set aside, a walk by cursor goes on in windows of this length: one page each, or a few."""
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A span that could not be had, and why."""
-
-    window: Window
-    why: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one job did. Counts are of rows; ``missing`` is empty where the job's span is complete.
-
-    ``unsettled`` is what was not over yet by the venue's clock, though it was by ours.
-    """
-
-    series: Series
-    label: str
-    asked: tuple[Window, ...]
-    rows: int = 0
-    added: int = 0
-    replaced: int = 0
-    requests: int = 0
-    seconds: float = 0.0
-    changed: bool = False
-    quarantined: int = 0
-    missing: tuple[Missing, ...] = ()
-    unobtainable: tuple[Missing, ...] = ()
-    unsettled: tuple[Window, ...] = ()
-    unreachable: bool = False
-    unknown_symbol: str = ""
-    withheld: tuple[Missing, ...] = ()
-    """What the archive has, or may yet have, and did not deliver: nobody may call it unobtainable."""
-
-    partitions: int = 1
-    differences: int = 0
-    """Values (or rows) of a day that the archive's two trees say differently; ``source_differences`` has them."""
-
-    damaged: str = ""
-    """The partition that cannot be read, in a sentence, where that was why."""
 
 
 @dataclass

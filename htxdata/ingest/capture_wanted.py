@@ -11,7 +11,8 @@ from typing import NamedTuple
 from htxdata.errors import Unreachable, UsageError
 from htxdata.ingest.capture_streams import Topics
 from htxdata.ingest.delivered import by_alias, known_of
-from htxdata.ingest.session import Session, having, match_symbols
+from htxdata.ingest.named import having, match_symbols
+from htxdata.ingest.session import Session
 from htxdata.market import ALL_SYMBOLS, Listing, check_period, is_glob
 from htxdata.timeline import Window
 from htxdata.venues import VENUES

@@ -20,9 +20,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from htxdata.errors import BadReply, Refused, Unreachable, VenueError
-from htxdata.ingest.backfill import Missing, Outcome
 from htxdata.ingest.daily import DailyCandles, Shelf, content_of
 from htxdata.ingest.order import Unsorted, by_key, by_time, in_order, inside
+from htxdata.ingest.outcome import Missing, Outcome
 from htxdata.ingest.plan import RECHECK_DAYS, Job, day_at, day_window, grid_for, held_by
 from htxdata.ingest.revisions import keeper, note_differences
 from htxdata.ingest.sinks import Sink, Tables, rows_of, sink_for

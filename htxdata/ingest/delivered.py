@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from htxdata.errors import UsageError
-from htxdata.ingest.session import unknown_symbol
+from htxdata.ingest.named import unknown_symbol
 from htxdata.market import Listing
 from htxdata.timeline import DAY, Window, iso, subtract
 from htxdata.venues.terms import Venue

@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 from htxdata.errors import HtxdataError
-from htxdata.ingest.backfill import Outcome
+from htxdata.ingest.outcome import Outcome
 from htxdata.keys import SECRETS, secret_values
 from htxdata.market import Series
 from htxdata.timeline import Window, iso

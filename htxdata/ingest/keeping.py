@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from htxdata.config import Keep, Settings
 from htxdata.errors import ConfigError, UsageError
-from htxdata.ingest.session import match_periods
+from htxdata.ingest.named import match_periods
 from htxdata.ingest.snapshot import INSTRUMENTS, looked_at
 from htxdata.market import Series, is_glob
 from htxdata.schema import dataset as dataset_named

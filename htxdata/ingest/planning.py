@@ -10,8 +10,9 @@ from typing import Literal
 
 from htxdata.errors import CorruptPartition
 from htxdata.ingest.asked import Request, known_instruments, meant, said_where, window_from
-from htxdata.ingest.backfill import Outcome
 from htxdata.ingest.heal import heal_lake, heal_tape
+from htxdata.ingest.named import resolve
+from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.plan import (
     PUBLISHED_AFTER,
     RECHECK_DAYS,
@@ -24,7 +25,7 @@ from htxdata.ingest.plan import (
     plan_series,
     to_ask,
 )
-from htxdata.ingest.session import Session, resolve
+from htxdata.ingest.session import Session
 from htxdata.market import Listing, Series
 from htxdata.schema import dataset as dataset_named
 from htxdata.store.footer import Footer, Span

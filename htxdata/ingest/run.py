@@ -13,9 +13,10 @@ from functools import partial
 from htxdata.config import POOLS
 from htxdata.errors import CorruptPartition
 from htxdata.ingest.asked import Request
-from htxdata.ingest.backfill import Missing, Outcome, fill
+from htxdata.ingest.backfill import fill
 from htxdata.ingest.deep import fill_deep
 from htxdata.ingest.distil_gaps import Gap, heal_gaps
+from htxdata.ingest.outcome import Missing, Outcome
 from htxdata.ingest.plan import Job, SeriesPlan, leftover
 from htxdata.ingest.planning import make_plans
 from htxdata.ingest.session import Session

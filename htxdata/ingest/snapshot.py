@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from htxdata.config import HOSTS
 from htxdata.errors import UsageError, VenueError
-from htxdata.ingest.session import Session, match_symbols
+from htxdata.ingest.named import match_symbols
+from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot_instruments import Snapshot, snapshot_instruments
 from htxdata.ingest.snapshot_own import BALANCES, snapshot_balances
 from htxdata.ingest.snapshot_polls import Polled, snapshot_polled

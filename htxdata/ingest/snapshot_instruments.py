@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from htxdata.errors import Incomplete
-from htxdata.ingest.session import Session, match_symbols
+from htxdata.ingest.named import match_symbols
+from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot_states import SAYS, held, in_turn, keep
 from htxdata.market import Series
 from htxdata.schema import dataset as dataset_named

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from htxdata.errors import BadReply, Incomplete, Refused, Unreachable
+from htxdata.ingest.named import match_symbols
 from htxdata.ingest.revisions import keeper
-from htxdata.ingest.session import Session, match_symbols
+from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot_states import CONFIRM_EVERY, held, in_turn, keep
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply

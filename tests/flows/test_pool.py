@@ -33,7 +33,7 @@ def test_jobs_and_outcomes_travel_as_json() -> None:
     import msgspec
 
     from flows.share import jobs_from, outcomes_from, packed
-    from htxdata.ingest.backfill import Missing, Outcome
+    from htxdata.ingest.outcome import Missing, Outcome
     from htxdata.ingest.plan import Job, Known
 
     odd, window = Series("klines", "htx-spot", '币"\\\n', "1min"), Window(-1, 2**62)

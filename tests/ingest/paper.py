@@ -9,8 +9,8 @@ from email.utils import formatdate
 from pathlib import Path
 
 from htxdata.errors import Refused
-from htxdata.ingest.backfill import Outcome
 from htxdata.ingest.backfill import fill as fill_job
+from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.plan import plan_series
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply, Request

@@ -11,9 +11,9 @@ import pytest
 
 from htxdata.config import Settings
 from htxdata.errors import Refused, Unreachable
-from htxdata.ingest.backfill import Outcome
 from htxdata.ingest.daily import DailyCandles
 from htxdata.ingest.deep import fill_deep
+from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.plan import Job, day_window, leftover
 from htxdata.ingest.run import do_job
 from htxdata.ingest.session import Session

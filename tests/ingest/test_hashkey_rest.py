@@ -13,7 +13,8 @@ from htxdata.errors import Unreachable, UsageError
 from htxdata.ingest.asked import Request
 from htxdata.ingest.audit import audit
 from htxdata.ingest.capture_wanted import Wanted, topics_of
-from htxdata.ingest.session import Session, resolve
+from htxdata.ingest.named import resolve
+from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot import snapshot
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply

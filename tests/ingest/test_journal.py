@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htxdata.ingest.backfill import Missing, Outcome
 from htxdata.ingest.journal import JsonLines, line, of_outcome, redact
+from htxdata.ingest.outcome import Missing, Outcome
 from htxdata.market import Series
 from htxdata.timeline import HOUR, Window
 

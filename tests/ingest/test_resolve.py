@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from htxdata.errors import UnknownSymbol, UsageError
-from htxdata.ingest.session import match_symbols, resolve
+from htxdata.ingest.named import match_symbols, resolve
 from htxdata.market import Series
 from htxdata.venues import venue
 

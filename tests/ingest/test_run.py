@@ -12,7 +12,7 @@ import pytest
 from htxdata.config import Keep, Settings
 from htxdata.errors import ConfigError, UsageError
 from htxdata.ingest.asked import Request, keep_requests, window_from
-from htxdata.ingest.backfill import Missing
+from htxdata.ingest.outcome import Missing
 from htxdata.ingest.planning import make_plans
 from htxdata.ingest.run import explained
 from htxdata.ingest.session import Session
