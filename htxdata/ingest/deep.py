@@ -11,44 +11,36 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
-
 from htxdata.errors import BadReply, Refused, Unreachable, VenueError
 from htxdata.ingest.daily import DailyCandles, Shelf, content_of
-from htxdata.ingest.order import Unsorted, by_key, by_time, in_order, inside
+from htxdata.ingest.day_file import DayFile
+from htxdata.ingest.order import Unsorted
 from htxdata.ingest.outcome import Missing, Outcome
-from htxdata.ingest.plan import RECHECK_DAYS, Job, day_at, day_window, grid_for, held_by
-from htxdata.ingest.revisions import keeper, note_differences
+from htxdata.ingest.plan import RECHECK_DAYS, Job, day_window, grid_for, held_by
+from htxdata.ingest.revisions import compare, keeper
 from htxdata.ingest.sinks import Sink, Tables, rows_of, sink_for
 from htxdata.market import Series
 from htxdata.schema import Dataset
 from htxdata.schema import dataset as dataset_named
-from htxdata.schema.arrow import arrow_schema, conform
 from htxdata.store.coverage import Asked
 from htxdata.store.footer import Footer, SourceFile
 from htxdata.store.layout import Partition, partitions
 from htxdata.store.partition import Store
 from htxdata.store.quarantine import set_aside
-from htxdata.store.rows import as_texts
-from htxdata.store.slices import in_step
-from htxdata.timeline import DAY, HOUR, Window, intersect, iso, merge, subtract
+from htxdata.timeline import DAY, Window, intersect, merge, subtract
 from htxdata.transport.download import Fetched
-from htxdata.transport.unzip import blocks, tar_gz_blocks
 from htxdata.venues.terms import Archive, Listed, Venue
 
 log = logging.getLogger(__name__)
 
 AHEAD = 8
 """Files of a job that are fetched while an earlier one is read: a round trip of 0.3 s is hidden behind that many."""
-
-SORTED_AT_ONCE = 64 << 20
-"""Bytes of a zip up to which a file whose rows are out of order is sorted in memory; a larger one hour by hour."""
 
 
 @dataclass(frozen=True)
@@ -216,9 +208,10 @@ class _Deep:
                 break
             self.requests += _REQUESTS
             try:
-                self._pour(found.archive, found.fetched, found.file, day, window)
-                self._cross(found.archive, found.fetched, day, window)
-                self._beside_rest(found.archive, found.fetched, found.file, window)
+                read = self._day_file(found.archive, found.fetched, window)
+                self._pour(read, found.file, day)
+                self._cross(read, day)
+                self._beside_rest(read, found.file)
                 self.open_files[day] = found.fetched
                 break
             except BadReply as error:
@@ -230,20 +223,23 @@ class _Deep:
                 why = f"{said} (the file is in quarantine)"
         self._close(window.end)
 
-    def _pour(self, archive: Archive, fetched: Fetched, file: SourceFile, day: str, window: Window) -> None:
+    def _day_file(self, archive: Archive, fetched: Fetched, window: Window) -> DayFile:
+        return DayFile(archive, fetched, self.series, window, self.daily)
+
+    def _pour(self, read: DayFile, file: SourceFile, day: str) -> None:
         """Every row of one file to the partition that it belongs to, in order of time and key."""
-        targets = self._targets(file.key, window)
+        targets = self._targets(file.key, read.window)
         if not targets:
             return
         try:
-            self._write(partial(self._as_it_is, archive, fetched, window), targets, day)
+            self._write(read.as_it_is, targets, day)
         except Unsorted:
             for sink in self.sinks.values():
                 sink.forget(day)
-            self._write(partial(self._sorted, archive, fetched, window), targets, day)
+            self._write(read.sorted, targets, day)
         for partition, parts in targets.items():
             for part in parts:
-                self._sink(partition).ask(Asked(part, "archive", fetched.received_at, "empty"), file)
+                self._sink(partition).ask(Asked(part, "archive", read.fetched.received_at, "empty"), file)
 
     def _targets(self, key: str, window: Window) -> dict[Partition, list[Window]]:
         """Which partitions take which rows of a file: what is wanted of it, and they do not hold for good already."""
@@ -263,38 +259,6 @@ class _Deep:
             for partition, parts in targets.items():
                 for part in rows_of([table], parts, column):
                     self._sink(partition).write(part)
-
-    def _as_it_is(self, archive: Archive, fetched: Fetched, window: Window) -> Tables:
-        """The file's rows as they stand in it; ``Unsorted`` where that is not in order and has to be."""
-        tables = self._read(archive, fetched, window)
-        streamed = self.dataset.grain(self.series.period) == "day"
-        return in_order(tables, self.dataset) if streamed else (by_time(t, self.dataset) for t in tables)
-
-    def _sorted(self, archive: Archive, fetched: Fetched, window: Window) -> Tables:
-        """The rows of a file that is out of order, hour by hour where they are too many to be held at once."""
-        cuts = [window]
-        if fetched.size > SORTED_AT_ONCE:
-            cuts = [Window(at, at + HOUR) for at in range(window.start, window.end, HOUR)]
-        for cut in cuts:
-            parts = []
-            for table in self._read(archive, fetched, window):
-                mask = inside(table, self.dataset, cut)
-                if mask.any():
-                    parts.append(table.filter(pa.array(mask)))
-            if parts:
-                yield by_key(pa.concat_tables(parts, promote_options="default"), self.dataset)
-
-    def _read(self, archive: Archive, fetched: Fetched, window: Window) -> Tables:
-        facts = self.daily.facts(self.series, archive, day_at(window.start, self.venue))
-        unpack = tar_gz_blocks if archive.packed == "tar.gz" else blocks
-        for parsed in archive.read(unpack(content_of(fetched)), self.series, facts):
-            page = parsed.page
-            if page.count and not window.start <= page.first <= page.last < window.end:
-                stray = page.first if page.first < window.start else page.last
-                raise BadReply(f"a row of {iso(stray)} is not of the day {window}")
-            if page.count:
-                columns = {**parsed.columns, "source": "archive", "received_at": fetched.received_at}
-                yield conform(self.dataset, columns, parsed.unfit, words=True)
 
     # -------------------------------------------------------------------------------------------- partitions
 
@@ -333,62 +297,49 @@ class _Deep:
 
     # ---------------------------------------------------------------------------------------------- two trees
 
-    def _cross(self, archive: Archive, fetched: Fetched, day: str, window: Window) -> None:
+    def _cross(self, read: DayFile, day: str) -> None:
         """Once a month, where two trees have the same day: lay their rows side by side. Differences are findings."""
-        month = day[:7]
+        month, key = day[:7], read.fetched.key
         if month in self.crossed:
             return
         for other in held_by(self._archives(), day):
             listing = self.listings[other.tree]
-            if other is archive or listing is None or day not in listing:
+            if other is read.archive or listing is None or day not in listing:
                 continue
             self.crossed.add(month)
             try:
                 beside = self.shelf.fetch(self.venue, other.key(self.series, day), listing[day])
             except VenueError as error:
-                log.info("%s: not compared with %s: %s", fetched.key, other.tree, error)
+                log.info("%s: not compared with %s: %s", key, other.tree, error)
                 return
             self.requests += _REQUESTS
+            theirs = self._day_file(other, beside, read.window)
             try:
-                self.differences += self._compared((archive, fetched), (other, beside), window)
+                self.differences += compare(
+                    self.store, self.series, read.in_order(), theirs.in_order(), (read.archive.tree, other.tree)
+                )
             except (BadReply, Unsorted) as error:
-                log.info("%s: not compared with %s: %s", fetched.key, beside.key, error)
+                log.info("%s: not compared with %s: %s", key, beside.key, error)
             finally:
                 self.shelf.release(self.venue, beside)
             return
 
-    def _compared(self, ours: tuple[Archive, Fetched], theirs: tuple[Archive, Fetched], window: Window) -> int:
-        """How many values (or rows) of the day two trees say differently."""
-        streams = [in_order(self._read(archive, file, window), self.dataset) for archive, file in (ours, theirs)]
-        return self._different((ours[0].tree, theirs[0].tree), *streams)
-
-    def _beside_rest(self, archive: Archive, fetched: Fetched, file: SourceFile, window: Window) -> None:
+    def _beside_rest(self, read: DayFile, file: SourceFile) -> None:
         """What REST brought of a day before its file was there stays, for REST says more, and is compared with it."""
-        met = intersect(merge(self.by_rest), [window])
-        parts = subtract(met, self._wanted(window)) if met else []
+        met = intersect(merge(self.by_rest), [read.window])
+        parts = subtract(met, self._wanted(read.window)) if met else []
         if not parts:
             return
         column = self.dataset.time_column
-        cells = [p for p in partitions(self.series, window) if intersect(parts, [p.window])]
+        cells = [p for p in partitions(self.series, read.window) if intersect(parts, [p.window])]
         ours = rows_of((table for cell in cells for table in self.store.tables(cell)), parts, column)
         try:
-            theirs = rows_of(in_order(self._read(archive, fetched, window), self.dataset), parts, column)
-            self.differences += self._different(("rest", "archive"), ours, theirs)
+            theirs = rows_of(read.in_order(), parts, column)
+            self.differences += compare(self.store, self.series, ours, theirs, ("rest", "archive"))
         except Unsorted as error:
-            log.info("%s: not compared with REST: %s", fetched.key, error)
+            log.info("%s: not compared with REST: %s", read.fetched.key, error)
         for cell in cells:
             self._sink(cell).ask(None, file)
-
-    def _different(self, sources: tuple[str, str], ours: Iterator[pa.Table], theirs: Iterator[pa.Table]) -> int:
-        """How many values (or rows) differ, up to ``_MOST_DIFFERENCES``, and a slice more."""
-        count = 0
-        nothing = arrow_schema(self.dataset).empty_table()
-        for pair in in_step(self.dataset, ours, theirs):
-            left, right = (nothing if table is None else as_texts(table) for table in pair)
-            count += note_differences(self.store, self.series, left, right, sources=sources)
-            if count > _MOST_DIFFERENCES:
-                break  # another numbering, another unit: more of it says no more
-        return count
 
     # ------------------------------------------------------------------------------------------- what is not there
 
@@ -445,7 +396,6 @@ class _Deep:
 
 
 _NO_FILE = "the archive has no file of this day"
-_MOST_DIFFERENCES = 10_000
 _REQUESTS = 2  # a file and its checksum
 _MOST_IN_QUARANTINE = 16 << 20
 """Bytes: enough to see what is wrong with a file of gigabytes, which can be had again."""

@@ -7,7 +7,7 @@ again, so a crash between the difference and the commit that it came from leaves
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -21,11 +21,15 @@ from htxdata.schema.arrow import arrow_schema
 from htxdata.store import merge
 from htxdata.store.layout import Partition, partitions
 from htxdata.store.partition import Store
+from htxdata.store.rows import as_texts
+from htxdata.store.slices import in_step
 from htxdata.timeline import Window
 
 DIFFERENCES = "source_differences"
 ROW = "(row)"
 """Stands for a column where one side has no such row; its text is ``present`` on the other."""
+
+_MOST_DIFFERENCES = 10_000
 
 Keep = Callable[[pa.Table, pa.Table], None]
 _ALL_BUT_WHEN = ("row_time", "dataset", "row_key", "column_name", "kept", "dropped", "kept_text", "dropped_text",
@@ -68,6 +72,22 @@ def note_differences(
     table = pa.concat_tables(found)
     _note(store, series, table)
     return int(table.num_rows)
+
+
+def compare(
+    store: Store, series: Series, ours: Iterator[pa.Table], theirs: Iterator[pa.Table], sources: tuple[str, str]
+) -> int:
+    """`note_differences` of rows too many to be held, both in order of time and key: up to
+    ``_MOST_DIFFERENCES``, and a slice more."""
+    count = 0
+    declared = dataset_named(series.dataset)
+    nothing = arrow_schema(declared).empty_table()
+    for pair in in_step(declared, ours, theirs):
+        left, right = (nothing if table is None else as_texts(table) for table in pair)
+        count += note_differences(store, series, left, right, sources=sources)
+        if count > _MOST_DIFFERENCES:
+            break  # another numbering, another unit: more of it says no more
+    return count
 
 
 # ------------------------------------------------------------------------------------------------- candles

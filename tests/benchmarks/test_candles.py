@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from htxdata.ingest import deep
+from htxdata.ingest import day_file
 from htxdata.ingest.candles import PERIODS_OF_A_DAY, Passing, candles_of
 from htxdata.schema import dataset
 from htxdata.schema.arrow import conform
@@ -110,7 +110,7 @@ def test_all_periods_while_the_archive_is_read(
     """From the zip to the lake with the candles of all periods: 15 % more than without them at most."""
     day = "2024-03-05"
     packed = archive.pack(archive.trades(day, TRADES), tmp_path / f"BTCUSDT-trades-{day}.zip")
-    in_order, made, turn = deep.in_order, [], itertools.count()
+    in_order, made, turn = day_file.in_order, [], itertools.count()
 
     def watched(tables: Iterable[pa.Table], declared: Any) -> Iterator[pa.Table]:
         passing = Passing(PERIODS_OF_A_DAY, -8 * HOUR)
@@ -124,7 +124,7 @@ def test_all_periods_while_the_archive_is_read(
     for round_ in range(ROUNDS + 1):
         alone = cpu(store)
         with monkeypatch.context() as patch:
-            patch.setattr(deep, "in_order", watched)
+            patch.setattr(day_file, "in_order", watched)
             along = cpu(store)
         if round_:  # the first is a warm-up
             found.append((alone, along))
