@@ -102,7 +102,22 @@ def topics_of(wanted: Wanted, session: Session) -> Chosen:
         return Chosen(venue, split(venue, chosen, (), {}, wanted.symbols), {})  # nobody has to be asked
     listed, sizes = listed_now(session, venue)
     symbols = symbols_now(venue, wanted.symbols, listed, clock())
-    return Chosen(venue, split(venue, chosen, symbols, facts_for(session, venue, feeds), wanted.symbols), sizes)
+    chosen = fitting(venue, wanted, chosen, symbols)
+    known = facts_for(session, venue, [feed for feed, _ in chosen])
+    return Chosen(venue, split(venue, chosen, symbols, known, wanted.symbols), sizes)
+
+
+def fitting(
+    venue: Venue, wanted: Wanted, chosen: Sequence[tuple[Feed, list[str | None]]], named: Sequence[str]
+) -> list[tuple[Feed, list[str | None]]]:  # fmt: skip
+    """Without the feeds that a glob means and none of the symbols has; all of them where that leaves none. Who spells
+    the name of a feed wants that one: `split` says that it has nothing to tell of them."""
+    kept = [
+        (feed, periods)
+        for feed, periods in chosen
+        if feed.every or feed.name in wanted.feeds or any(venue.has(feed.dataset, symbol) for symbol in named)
+    ]
+    return kept or list(chosen)
 
 
 def clock() -> int:

@@ -457,6 +457,27 @@ def test_what_cannot_be_meant_is_said(tmp_path: Path, wanted: Wanted, sentence: 
     assert not (tmp_path / "tape").exists()
 
 
+def test_a_glob_means_the_feeds_that_the_symbols_have(tmp_path: Path) -> None:
+    """Spot pays no funding and has no index: `*` leaves those feeds out, a perpetual beside it brings them, and who
+    spells the name of one is told that there is none."""
+    every = {feed.name for feed in venue("hashkey").feeds if feed.dialect.sign_in is None}
+    spot = {f.name for f in venue("hashkey").feeds if f.name in every and venue("hashkey").has(f.dataset, "BTCUSDT")}
+    assert spot < every
+    with Sandbox(seed=3, limits=False) as sandbox, Session(settings_for(sandbox, tmp_path)) as session:
+
+        def heard(feeds: Sequence[str], *symbols: str) -> dict[str, set[str]]:
+            topics = topics_of(Wanted("hashkey", tuple(feeds), symbols), session)[1]
+            return {each.feed.name: set(each.symbols.values()) for each in topics}
+
+        assert heard(["*"], "BTCUSDT") == {name: {"BTCUSDT"} for name in spot}
+        both = heard(["*"], "BTCUSDT", "BTCUSDT-PERPETUAL")
+        assert both.keys() == every
+        assert {name for name, symbols in both.items() if "BTCUSDT" in symbols} == spot
+        for feeds in (["index"], ["*", "index"], ["ind*"]):  # of a glob that means nothing else it is said, too
+            with pytest.raises(UsageError, match="'BTCUSDT': hashkey has index_constituents of other instruments only"):
+                heard(feeds, "BTCUSDT")
+
+
 def test_topics_are_shared_out_over_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No connection has more topics than its dialect bears."""
     spot = venue("htx-spot")
