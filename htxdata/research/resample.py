@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +61,7 @@ def columns(table: pa.Table) -> Columns:
             out[name] = column.cast("int64").to_numpy()
         elif name not in _SUMS or column.null_count < len(column):
             values = column.to_numpy(zero_copy_only=False)
-            out[name] = values.astype(np.float64) if name in _WHOLE else values
+            out[name] = values
     return out
 
 
@@ -77,15 +76,16 @@ def joined(parts: list[Columns]) -> Columns:
 
 
 def made_of(
-    pieces: Iterable[Columns], slots: Grid, asked: Mapping[str, tuple[Grid, list[Window]]]
+    pieces: Iterable[list[Columns]], slots: Grid, asked: Mapping[str, tuple[Grid, list[Window]]]
 ) -> dict[str, list[Columns]]:
     """Bars by name, in parts. ``asked``: their grid, and where they open; all of that is complete. ``pieces`` are the
-    candles of a period whose slots are ``slots``, in order of time; where they are cut does not show in the bars."""
+    candles of a period whose slots are ``slots``, in order of time, each in parts that are joined here; where they are
+    cut does not show in the bars."""
     out: dict[str, list[Columns]] = {name: [] for name in asked}
     since = {name: windows[0].start for name, (_, windows) in asked.items()}
     held: Columns | None = None
     for piece, last in _and_last(pieces):
-        rows = piece if held is None else joined([held, piece])
+        rows = joined(piece if held is None else [held, *piece])
         if not len(rows["open_time"]):
             continue
         closes = slots.next(int(rows["open_time"][-1]))
@@ -99,8 +99,8 @@ def made_of(
         due = [name for name, windows in now.items() if windows]
         ladder = Ladder(slots, rows)
         ladder.climb(asked[name][0] for name in due)
-        parts = runs.at_once(partial(_bars, ladder, asked, now), due)
-        for name, bars in zip(due, parts, strict=True):
+        for name in due:
+            bars = ladder.bars(asked[name][0], now[name])
             if len(bars["open_time"]):
                 out[name].append(bars)
         since = until
@@ -121,13 +121,7 @@ def in_order(shares: list[list[Columns]]) -> list[Columns]:
     return [runs.taken(whole, np.argsort(whole["open_time"], kind="stable"))]
 
 
-def _bars(
-    ladder: Ladder, asked: Mapping[str, tuple[Grid, list[Window]]], now: Mapping[str, list[Window]], name: str
-) -> Columns:
-    return ladder.bars(asked[name][0], now[name])
-
-
-def _and_last(pieces: Iterable[Columns]) -> Iterator[tuple[Columns, bool]]:
+def _and_last(pieces: Iterable[list[Columns]]) -> Iterator[tuple[list[Columns], bool]]:
     before = None
     for piece in pieces:
         if before is not None:
@@ -143,12 +137,13 @@ class Ladder:
     def __init__(self, source: Grid, candles: Columns) -> None:
         self._source = source
         times = candles["open_time"]
-        distances = np.diff(times)
-        if (distances <= 0).any():
-            candles = runs.taken(candles, np.unique(times, return_index=True)[1])
         # No slot without a candle: which rows make a bar is then a matter of counting.
         self._whole = bool(source.step and len(times) and times[0] == source.floor(int(times[0])))
-        self._whole = self._whole and bool((distances == source.step).all())
+        distances = np.diff(times)
+        if not (self._whole and (distances == source.step).all()):
+            self._whole = False
+            if (distances <= 0).any():
+                candles = runs.taken(candles, np.unique(times, return_index=True)[1])
         self._made: dict[Grid, Columns] = {source: candles}
 
     def climb(self, targets: Iterable[Grid]) -> None:
@@ -161,7 +156,7 @@ class Ladder:
 
     def bars(self, target: Grid, windows: list[Window] | None) -> Columns:
         """The bars of ``target`` that open in ``windows``, which must be complete; without them, as far as they are
-        there. After ``climb``, some at once in several threads."""
+        there. After ``climb``."""
         if target in self._made and windows is not None:  # a step itself
             made = self._made[target]
             return runs.taken(made, runs.within(made["open_time"], windows))
@@ -172,22 +167,33 @@ class Ladder:
         times: Ints = below["open_time"]
         if not len(times):
             return below
-        if self._counts(times, grid, target):
-            cut = runs.even(target.step // grid.step, len(times))
-            return _added_up(below, cut.first(times), cut)
-        return _added_up(below, *_slots(times, target))
+        made = [
+            _added_up(rows, *_slots(rows["open_time"], target) if cut is None else (cut.first(rows["open_time"]), cut))
+            for rows, cut in self._stretches(below, grid, target)
+        ]
+        return runs.joined(made)
 
     def _step(self, target: Grid) -> Grid | None:
         return None if target == self._source else periods.rung(self._source, target)
 
-    def _counts(self, times: Ints, grid: Grid, target: Grid) -> bool:
-        """Whether the rows are all that the bars have slots for, from the first bar's first to the last one's last."""
-        if not target.step:
-            return False
-        count, rest = divmod(len(times) * grid.step, target.step)
-        first, last = int(times[0]), int(times[-1])
-        aligned = rest == 0 and count > 0 and target.floor(first) == first
-        return self._whole and aligned and last - first == (len(times) - 1) * grid.step
+    def _stretches(self, below: Columns, grid: Grid, target: Grid) -> Iterator[tuple[Columns, runs.Runs | None]]:
+        """The candles of ``grid``, cut where bars of ``target`` open: before the first that has a row for every slot,
+        from there to the end of the last, and after it. With how the middle one is cut, which is by counting."""
+        times: Ints = below["open_time"]
+        count, first = len(times), int(times[0])
+        if not (self._whole and target.step and int(times[-1]) - first == (count - 1) * grid.step):
+            yield below, None
+            return
+        length = target.step // grid.step
+        head = min((target.ceil(first) - first) // grid.step, count)
+        tail = head + (count - head) // length * length
+        for low, high in ((0, head), (head, tail), (tail, count)):
+            if low < high:
+                middle = low == head
+                yield (
+                    {name: values[low:high] for name, values in below.items()},
+                    runs.even(length, high - low) if middle and high == tail else None,
+                )
 
 
 def _added_up(candles: Columns, openings: Ints, cut: runs.Runs) -> Columns:
@@ -199,26 +205,27 @@ def _added_up(candles: Columns, openings: Ints, cut: runs.Runs) -> Columns:
     for name, values in candles.items():
         if name != "open_time":
             out[name] = made.get(name, cut.sum)(values)
-    return out | _without_flat(candles, cut)
+    if "volume" in candles:
+        flat = np.flatnonzero(candles["volume"] == 0)
+        if len(flat):
+            _without_flat(candles, cut, flat, out)
+    return out
 
 
-def _without_flat(candles: Columns, cut: runs.Runs) -> Columns:
-    """Open, high and low of the bars that hold candles in which nothing was traded. Such a candle carries the close of
-    the one before, if the venue sends it at all: it is no part of a longer one that has trades (audit_candles.py knows
-    the same). The last close needs no care: it is carried."""
-    volume = candles.get("volume")
-    flat = None if volume is None else volume == 0
-    if flat is None or not flat.any():
-        return {}
-    rows = np.arange(len(flat))
-    first = cut.min(np.where(flat, len(flat), rows))  # of each bar, the first row with a trade
-    traded = first < len(flat)
-    opens, high, low = candles["open"], candles["high"], candles["low"]
-    return {
-        "open": np.where(traded, opens[np.minimum(first, len(flat) - 1)], cut.first(opens)),
-        "high": np.where(traded, cut.max(np.where(flat, -np.inf, high)), cut.max(high)),
-        "low": np.where(traded, cut.min(np.where(flat, np.inf, low)), cut.min(low)),
-    }
+def _without_flat(candles: Columns, cut: runs.Runs, flat: Ints, bars: Columns) -> None:
+    """Mends open, high and low of the bars that hold candles in which nothing was traded, the rows ``flat``. Such a
+    candle carries the close of the one before, if the venue sends it at all: it is no part of a longer one that has
+    trades (audit_candles.py knows the same). The last close needs no care: it is carried."""
+    which = cut.holding(flat)
+    rows, cut = cut.only(which)
+    still = candles["volume"][rows] == 0
+    first = cut.min(np.where(still, len(rows), np.arange(len(rows))))  # of each bar, the first row with a trade
+    traded = first < len(rows)
+    which, first = which[traded], first[traded]  # where there is none, all is carried
+    high, low = (candles[name][rows] for name in ("high", "low"))
+    bars["open"][which] = candles["open"][rows[first]]
+    bars["high"][which] = cut.max(np.where(still, -np.inf, high))[traded]
+    bars["low"][which] = cut.min(np.where(still, np.inf, low))[traded]
 
 
 def _slots(times: Ints, grid: Grid) -> tuple[Ints, runs.Runs]:
@@ -259,10 +266,10 @@ def as_table(declared: Dataset, venue: str, symbol: str, period: str, bars: Colu
             kind = pa.int64() if name in _WHOLE else pa.float64()
             if values is None:
                 arrays[name] = pa.nulls(count, kind)
+            elif values.dtype == np.int64:
+                arrays[name] = pa.array(values, kind)
             else:
                 said = math.isfinite(values.sum())  # NaN: some input did not say it
-                if said and name in _WHOLE:
-                    values = values.astype(np.int64)
                 arrays[name] = pa.array(values, from_pandas=not said).cast(kind)
         else:
             arrays[name] = pa.array(values, pa.float64())

@@ -8,11 +8,13 @@ the rows. A sum here is the first value plus numpy's pairwise sum of the rest, i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -38,15 +40,27 @@ class Runs:
         return len(self.starts)
 
     def first(self, values: Any) -> Any:
-        return values[:: self._even].copy() if self._even else values[self.starts]
+        return _kept(values[:: self._even]) if self._even else values[self.starts]
 
     def last(self, values: Any) -> Any:
         if self._even:
-            return values[self._even - 1 :: self._even].copy()
+            return _kept(values[self._even - 1 :: self._even])
         return values[np.append(self.starts[1:], self.count) - 1]
 
     def lengths(self) -> Ints:
         return np.diff(self.starts, append=self.count)
+
+    def holding(self, rows: Ints) -> Ints:
+        """Which runs hold at least one of these ascending rows."""
+        found = rows // self._even if self._even else self.starts.searchsorted(rows, side="right") - 1
+        return found[by_change(found).starts]
+
+    def only(self, which: Ints) -> tuple[Ints, Runs]:
+        """The rows of some of the runs, one run after the other, and how they are cut."""
+        lengths = self.lengths()[which]
+        starts = np.cumsum(lengths) - lengths
+        rows = np.arange(lengths.sum(), dtype=np.int64) + np.repeat(self.starts[which] - starts, lengths)
+        return rows, Runs(starts, len(rows), self._even)
 
     def max(self, values: Any) -> Any:
         return self._reduce(np.maximum, values)
@@ -62,8 +76,12 @@ class Runs:
         """NaN where any of the run is."""
         if not 1 < self._even <= _STRIDED:
             return np.add.reduceat(values, self.starts) if len(self.starts) else values[:0]
-        rest = values[1 :: self._even].copy()
-        for at in range(2, self._even):
+        if self._even == 2:
+            return np.add(values[1::2], values[::2], out=room(len(self), values.dtype))
+        rest = np.add(
+            values[1 :: self._even], values[2 :: self._even], out=room(len(self), values.dtype)
+        )
+        for at in range(3, self._even):
             rest += values[at :: self._even]
         rest += values[:: self._even]
         return rest
@@ -71,12 +89,25 @@ class Runs:
     def _reduce(self, operation: Any, values: Any) -> Any:
         if not len(self.starts):
             return values[:0]
-        if not 1 <= self._even <= _STRIDED:
+        if not 1 < self._even <= _STRIDED:
             return operation.reduceat(values, self.starts)
-        out = values[:: self._even].copy()
-        for at in range(1, self._even):
+        out = operation(values[:: self._even], values[1 :: self._even], out=room(len(self), values.dtype))
+        for at in range(2, self._even):
             operation(out, values[at :: self._even], out=out)
         return out
+
+
+def room(count: int, kind: Any) -> Any:
+    """An array of unset values in memory of Arrow's pool, which keeps what is given back: for a fresh page the system
+    takes several times as long as we do to fill it."""
+    size = np.dtype(kind).itemsize
+    return np.frombuffer(pa.allocate_buffer(count * size), dtype=kind) if count else np.empty(0, kind)
+
+
+def _kept(values: Any) -> Any:
+    out = room(len(values), values.dtype)
+    out[:] = values
+    return out
 
 
 def even(length: int, count: int) -> Runs:
@@ -100,7 +131,12 @@ def joined(parts: list[Columns]) -> Columns:
     """One after the other; all have the same columns."""
     if len(parts) == 1:
         return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: _chained([part[name] for part in parts]) for name in parts[0]}
+
+
+def _chained(parts: list[Any]) -> Any:
+    out = room(sum(map(len, parts)), np.result_type(*parts))
+    return np.concatenate(parts, out=out)
 
 
 def within(times: Ints, windows: Sequence[tuple[int, int]]) -> Any:
@@ -116,13 +152,24 @@ _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
 
 
-def at_once(make: Callable[[_Item], _Made], items: Sequence[_Item]) -> list[_Made]:
-    """``make`` of each, in as many threads as there are cores: numpy and pyarrow let go of Python's lock."""
+def ahead(make: Callable[[_Item], _Made], items: Sequence[_Item], most: int) -> Iterator[_Made]:
+    """``make`` of each, in their order, in as many threads as there are cores: numpy and pyarrow let go of Python's
+    lock. While the caller has one in hand, up to ``most`` of the next are made."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if len(items) < 2 or cores == 1:
-        return [make(item) for item in items]
-    with ThreadPoolExecutor(min(cores, len(items))) as pool:
-        return list(pool.map(make, items))
+        yield from map(make, items)
+        return
+    pool = ThreadPoolExecutor(min(cores, len(items)))
+    try:
+        waiting: deque[Future[_Made]] = deque()
+        for item in items:
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def integers(values: Any) -> Ints:

@@ -25,6 +25,7 @@ KNOWN = frozenset({"present", "empty"})
 
 _TRADES_AT_ONCE = 1_000_000  # that are read together, where a day has fewer
 _CANDLES_AT_ONCE = 400_000
+_FILES_AHEAD = 12  # a year of minutes
 
 
 def periods_of(
@@ -76,15 +77,21 @@ def where(declared: Dataset, low: int | None, high: int | None) -> str:
     return f" WHERE {' AND '.join(bounds)}" if bounds else ""
 
 
-def candles(declared: Dataset, paths: list[str], hull: Window) -> Iterator[Columns]:
-    """The candles that open in ``hull``, some hundred thousand at once: larger arrays cost more to get than to fill.
+def candles(declared: Dataset, paths: list[str], hull: Window) -> Iterator[list[Columns]]:
+    """The candles that open in ``hull``, file by file, some hundred thousand at once; the next are read meanwhile.
 
     Read by pyarrow, not by DuckDB: all rows of a file are wanted, and it takes a third less of the CPU.
     """
-    for held in _together(paths, _CANDLES_AT_ONCE):
-        pieces = runs.at_once(partial(_candles_of, declared, hull), held)
-        if pieces:
-            yield resample.joined(pieces)
+    held: list[Columns] = []
+    rows = 0
+    for piece in runs.ahead(partial(_candles_of, declared, hull), paths, _FILES_AHEAD):
+        held.append(piece)
+        rows += len(piece["open_time"])
+        if rows >= _CANDLES_AT_ONCE:
+            yield held
+            held, rows = [], 0
+    if held:
+        yield held
 
 
 def _candles_of(declared: Dataset, hull: Window, path: str) -> Columns:
