@@ -32,8 +32,11 @@ _TEST_HOME = Path(tempfile.mkdtemp(prefix="htxdata-tests-"))
 _LEAVE_SECONDS = 3.0  # what threads and children have to end after the test's own clean-up
 _OUR_PREFIXES = ("HTXDATA_", "HTX_", "HASHKEY_", "PERMANENT_", "PREFECT_", "AWS_")
 
-# No example database: what is found on one machine must be found on all, and nothing is written into the checkout.
-set_hypothesis_home_dir(_TEST_HOME / "hypothesis")
+# No example database: what is found on one machine must be found on all. What stays in .venv are the constants of our
+# own files, by their content: each worker of each run would look through all of them again, for a quarter of the time
+# that collecting takes.
+_ENVIRONMENT = ROOT / ".venv"
+set_hypothesis_home_dir((_ENVIRONMENT if _ENVIRONMENT.is_dir() else _TEST_HOME) / "hypothesis")
 # As many as the three minutes of the default run bear; `make chaos` and whoever has the time take more.
 _EXAMPLES = int(os.environ.get("HTXDATA_EXAMPLES", "25"))
 hypothesis.settings.register_profile(
@@ -50,8 +53,28 @@ WIDE = ("sandbox/", "research/feeds/", "bucket/test_commits.py", "bucket/test_re
 """What CI runs behind the default suite: the counterpart's own tests, and what costs much and finds little."""
 
 
+def _rooms() -> list[str]:
+    return sorted(entry.name for entry in (ROOT / "tests").iterdir() if not entry.name.startswith(("_", ".")))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker begins to collect in another room, where it is all of them that are to be collected.
+
+    Pytest compiles every test anew in a fresh checkout (its asserts are rewritten), which takes longer than all else
+    that collecting does; what one worker has compiled the others find. In step, each would compile everything.
+    """
+    given = getattr(session.config, "workerinput", None)
+    if given is not None and session.config.args == session.config.getini("testpaths"):
+        rooms = [f"tests/{name}" for name in _rooms() if name not in ("conftest.py", "truth.py")]
+        at = int(given["workerid"].removeprefix("gw")) * len(rooms) // int(given["workercount"])
+        session.config.args = rooms[at:] + rooms[:at]
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest picks by mark
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: at for at, name in enumerate(_rooms())}
+    items.sort(key=lambda item: order[item.path.relative_to(ROOT / "tests").parts[0]])
     for item in items:
         if item.path.relative_to(ROOT / "tests").as_posix().startswith(WIDE):
             item.add_marker("wide")
