@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -30,9 +31,13 @@ class Memory:
 
 
 def close_leftovers(tag: str, alive: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Open runs with ``tag`` and without one of ``alive`` are said to have crashed (``leftovers.py``)."""
+    """Open runs with ``tag`` and without one of ``alive`` are said to have crashed (``leftovers.py``).
+
+    Where Prefect's server does not answer they stay open until this is called again, by the next `serve` at the latest.
+    """
     given = json.dumps({"tag": tag, "alive": list(alive)})
-    subprocess.run(
-        [sys.executable, "-m", "flows.leftovers", given], env=dict(environ), check=False, timeout=120,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            [sys.executable, "-m", "flows.leftovers", given], env=dict(environ), check=False, timeout=120,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip

@@ -49,8 +49,12 @@ def _command(
     return parser
 
 
+_VENUES = "htx-spot, htx-linear, htx-inverse, htx-futures, htx-permanent, hashkey"
+"""Spelled out: `--help` loads no venue. tests/cli/test_options.py compares."""
+
+
 def _series(parser: argparse.ArgumentParser, required: bool) -> None:
-    parser.add_argument("--venue", required=required, help="htx-spot, htx-linear, htx-inverse, htx-futures")
+    parser.add_argument("--venue", required=required, help=_VENUES)
     parser.add_argument(
         "--symbol", action="append", default=[], required=required, metavar="S",
         help="the venue's own spelling or a glob such as 'BTC-*'; once per value",
@@ -150,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
         "the trades that they cost are asked for over REST. Stop it with Ctrl-C: what was heard is put into\n"
         "the tables. Exit code 3 where something was lost for good; capture_gaps says what and when.", common,
     )  # fmt: skip
-    capture.add_argument("--venue", required=True, help="htx-spot, htx-linear, htx-inverse, htx-futures")
+    capture.add_argument("--venue", required=True, help=_VENUES)
     capture.add_argument(
         "--feed", action="append", required=True, metavar="F",
         help="trades klines book quotes funding liquidations index own_fills own_account_updates, or a glob; "
@@ -262,7 +266,7 @@ def parser() -> argparse.ArgumentParser:
         "the holes are named, and the exit code is 3.", common,
     )  # fmt: skip
     export.add_argument("engine", metavar="ENGINE", help="its name, in any spelling")
-    export.add_argument("--venue", required=True, help="htx-spot, htx-linear, htx-inverse, htx-futures")
+    export.add_argument("--venue", required=True, help=_VENUES)
     export.add_argument(
         "--symbol", action="append", required=True, metavar="S",
         help="the venue's own spelling or a glob such as 'BTC-*'; once per value",

@@ -94,7 +94,7 @@ def serve(options: argparse.Namespace) -> int:
 def _line(name: str, text: str) -> None:
     """What a run said on stderr; lines of JSON name their run themselves. Its last words come with how it ended."""
     if show.for_people():
-        if text == text.removeprefix(SENTENCE):
+        if not text.startswith(SENTENCE):
             show.note(f"{name}: {text}")
     else:
         print(text, file=sys.stderr, flush=True)

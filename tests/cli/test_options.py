@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htxdata.cli import main, show
-from htxdata.cli.options import parser
+from htxdata.cli.options import _VENUES, parser
 from htxdata.errors import UsageError
+from htxdata.venues import VENUES
 
 COMMANDS = [
     "demo", "plan", "backfill", "sync", "capture", "distil", "snapshot", "coverage", "audit", "compact", "query",
@@ -33,6 +34,11 @@ def test_a_backfill_is_read() -> None:
     assert (options.start, options.end, options.config) == ("2024-01-01", None, "x.toml")
     again = parser().parse_args(shlex.split(BACKFILL))
     assert (again.symbol, again.period, hasattr(again, "config")) == (["btcusdt"], ["1min"], False)
+
+
+def test_help_names_every_venue() -> None:
+    """What `--help` spells out, so that it loads no venue, is what there is."""
+    assert sorted(_VENUES.split(", ")) == sorted(venue.name for venue in VENUES)
 
 
 @pytest.mark.parametrize("line", ["--config x.toml sync", "sync --config x.toml"])

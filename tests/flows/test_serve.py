@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from flows.children import Ended
-from flows.memory import Memory
+from flows.memory import Memory, close_leftovers
 from flows.serve import AGAIN_AFTER, MOST_AT_ONCE, Serving
 from htxdata.cli.serve import how_it_ended, how_it_goes
 from htxdata.config import Settings
@@ -196,6 +196,24 @@ def test_the_end_is_patient_and_then_it_is_not(tmp_path: Path, acted: list[list[
         assert child.told[0] == signal.SIGTERM  # type: ignore[attr-defined]
         assert child.told[-1] == signal.SIGKILL  # type: ignore[attr-defined]
         assert work.running == []
+
+
+def test_a_server_that_does_not_answer_ends_no_serve(
+    tmp_path: Path, acted: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leftovers that cannot be closed in time stay open; at the end, with no server left, nobody is asked at all."""
+
+    def hangs(words: list[str], **more: Any) -> None:
+        raise subprocess.TimeoutExpired(words, more["timeout"])
+
+    monkeypatch.setattr("flows.memory.subprocess.run", hangs)
+    close_leftovers("serve-x", [], {"PREFECT_API_URL": "http://127.0.0.1:9"})
+    of = serving(tmp_path, SYNC)
+    of.step({}, NOON)
+    hurry = Event()
+    hurry.set()
+    of.end({}, 60.0, hurry)
+    assert (of.ended["sync", "killed"], of.running, acted) == (1, [], [])
 
 
 def test_what_ended_is_told_in_a_line(tmp_path: Path, acted: list[list[str]]) -> None:
