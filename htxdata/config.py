@@ -43,6 +43,8 @@ BUDGETS: Mapping[str, float] = {
     # USDT-margined contracts [A]. Coin-margined ones are allowed 120 in 3 s, counted apart.
     "htx_swap_reference": 78,
     "htx_swap_coin_reference": 39,
+    # What is signed: 72 reads in 3 s per user of USDT-margined contracts [A], counted apart from the above.
+    "htx_swap_private": 23,
     # S3 bears 5,500 GETs a second per prefix (AWS's own figure) and says SlowDown beyond that, which is obeyed. This is
     # politeness to who pays for them: under a hundredth of that, and still 25 files with their checksums a second, five
     # years of a series in 73 s.
@@ -55,10 +57,12 @@ BUDGETS: Mapping[str, float] = {
 """Requests per second from this machine: to each host, and within a host by its `POOLS`."""
 
 POOLS: Mapping[str, Mapping[str, str]] = {
-    "htx_swap_rest": {"reference": "htx_swap_reference", "coin_reference": "htx_swap_coin_reference"}
+    "htx_swap_rest": {
+        "reference": "htx_swap_reference", "coin_reference": "htx_swap_coin_reference", "private": "htx_swap_private",
+    },
 }
-"""Of each host the pools (``Request.pool``) that its venue counts by a limit of their own, and their budgets. A request
-of a pool needs both budgets, so a lower one of the host bounds the pool as well."""
+"""Of each host the pools (``Request.limit``) that its venue counts by a limit of their own, and their budgets. A
+request of a pool needs both budgets, so a lower one of the host bounds the pool as well."""
 
 
 @dataclass(frozen=True)

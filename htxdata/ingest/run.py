@@ -75,7 +75,7 @@ def budget_of(job: Job) -> str:
     if not pools or not endpoints or not job.windows:
         return venue.host
     first = endpoints[0].build(job.series, Ask(job.windows[0], endpoints[0].rows))
-    return pools.get(first.pool, venue.host)
+    return pools.get(first.limit, venue.host)
 
 
 def workers_for(session: Session, plans: Sequence[SeriesPlan], source: str) -> int:

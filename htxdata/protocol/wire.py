@@ -33,9 +33,9 @@ class Request:
     """A GET, unless ``method`` says otherwise. ``path`` begins with a slash and is not percent-encoded; ``params`` keep
     their order.
 
-    ``pool`` names which of the host's limits the request counts against, where it has several; it is not sent. Neither
-    is ``private``: whoever sends it signs it with a key, anew for each attempt. A signature is never part of this
-    value, and so of nothing that tells of it.
+    ``pool`` names which of the host's limits the request counts against (see `limit`), where it has several; it is not
+    sent. Neither is ``private``: whoever sends it signs it with a key, anew for each attempt. A signature is never part
+    of this value, and so of nothing that tells of it.
     """
 
     path: str
@@ -43,6 +43,11 @@ class Request:
     pool: str = ""
     private: bool = False
     method: Literal["GET", "POST", "DELETE"] = "GET"
+
+    @property
+    def limit(self) -> str:
+        """``pool``, or "private": what is signed is counted by its key, apart from what an address asks."""
+        return "private" if self.private else self.pool
 
     def __str__(self) -> str:
         query = "&".join(f"{name}={value}" for name, value in self.params)

@@ -52,6 +52,9 @@ def _revised(rows: Columns, now: int, fired: Fired) -> Columns:
     changed["volume"] = np.where(touched, rows["volume"] / 2, rows["volume"])
     if rows["quote_volume"] is not None:
         changed["quote_volume"] = np.where(touched, rows["quote_volume"] / 2, rows["quote_volume"])
+    for bought in ("taker_buy_volume", "taker_buy_quote_volume"):
+        if bought in rows:  # takers bought no more than was traded
+            changed[bought] = np.where(touched, 0.0, rows[bought])
     changed["trade_count"] = np.where(touched, rows["trade_count"] // 2, rows["trade_count"])
     if rows["contracts"] is not None:
         changed["contracts"] = np.where(touched, rows["contracts"] // 4 * 2, rows["contracts"])

@@ -310,6 +310,10 @@ def _drops(path: str) -> tuple[Rule, ...]:
     )
 
 
+_MARKET_SOCKETS = (
+    "/ws", "/feed", "/linear-swap-ws", "/swap-ws", "/quote/ws/v1", "/quote/ws/v2", "/api/swap/ws",
+)  # fmt: skip
+
 PRESETS: dict[str, tuple[Rule, ...]] = {
     "flaky": (
         Rule("throttle", 0.02),
@@ -346,5 +350,5 @@ PRESETS: dict[str, tuple[Rule, ...]] = {
     "banhammer": (Rule("throttle", every=25, mode="headers"), Rule("ban", every=100, seconds=10.0)),
     "garbage": (Rule("garbage", 0.1), Rule("cut", 0.05), Rule("error", 0.05)),
     "revisions": (Rule("revise", 0.5, seconds=300.0), Rule("reorder", 0.05)),
-    "drops": tuple(rule for path in ("/ws", "/feed", "/linear-swap-ws") for rule in _drops(path)),
+    "drops": tuple(rule for path in _MARKET_SOCKETS for rule in _drops(path)),
 }

@@ -34,7 +34,12 @@ _SPOT_OWN: Mapping[str, Budget] = {  # 2.1 and 10.2; private ones are counted by
     "/v1/order/orders": (50, 2.0),
     "/v1/order/orders/{id}": (50, 2.0),
     "/v1/order/orders/{id}/matchresults": (50, 2.0),
+    "/v1/order/orders/getClientOrder": (50, 2.0),  # 10.4
+    "/v1/order/orders/place": (100, 2.0),
+    "/v1/order/orders/{id}/submitcancel": (100, 2.0),
 }
+_HASHKEY_OWN = ("/api/v1/account", "/api/v1/futures/balance", "/api/v1/futures/userTrades")
+_SWAP_OWN = ("/v5/trade/", "/v5/account/")
 _COIN = ("/swap-api/", "/api/v1/contract_", "/api/v3/contract_", "/api/market/contract_")
 
 
@@ -84,6 +89,10 @@ class Door:
             return host, self._host[host]
         if not self._own or host == ARCHIVE:
             return None  # S3 counts far more than one address can ask
+        if host == HASHKEY and path.endswith("/order"):
+            return f"{host} orders", (10, 1.0)  # of a key, as the next (hashkey-api 2)
+        if host == HASHKEY and path.startswith(_HASHKEY_OWN):
+            return f"{host} private", (2, 1.0)
         if host == HASHKEY:
             return host, (5, 1.0)  # nobody minded four a second for a minute (hashkey-api 2); no limit is published
         if host == PERMANENT:
@@ -95,6 +104,8 @@ class Door:
                 return f"{host} market {line}", (800, 1.0)
         if path.endswith("/swap_query_elements"):
             return host + path, (20, 2.0)
+        if path.startswith(_SWAP_OWN):
+            return f"{host} private", (72, 3.0)  # reads, of a user
         coin = path.startswith(_COIN)
         return f"{host} {'coin' if coin else 'linear'}", (120 if coin else 240, 3.0)
 

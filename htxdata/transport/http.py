@@ -5,7 +5,7 @@ The one retry of the house is here (flows retry dead workers, never requests). W
 most of its errors under HTTP 200 (htx-api 1.3). How bytes are exchanged is in `line`.
 
 A host may count some of its requests by a limit of their own (htx-api 2.2: reference data of derivatives). Such a
-request names its `Request.pool`, and is sent when the pool's budget and the host's both have a turn for it.
+request names its `Request.limit`, and is sent when the pool's budget and the host's both have a turn for it.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ class Client:
         return line, leave
 
     def _wait(self, request: Request, leave: Leave | None) -> Leave:
-        budgets = self._nested.get(request.pool, self._alone)
+        budgets = self._nested.get(request.limit, self._alone)
         began = self._budget.clock()
         pause = max(budget.paused_for() for budget in budgets)
         if pause > self._patience.seconds:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htxdata.sandbox import Sandbox
-from htxdata.sandbox.limits import SPOT, SWAP, Door
+from htxdata.sandbox.limits import HASHKEY, SPOT, SWAP, Door
 
 KLINE = "/market/history/kline"
 
@@ -43,6 +43,19 @@ def test_the_venues_own_limits() -> None:
     assert shared == door.budget(SWAP, "/linear-swap-api/v1/swap_contract_info")  # one bucket for all of them
     assert shared is not None
     assert shared[1] == (240, 3.0)
+    own = [
+        door.budget(host, path)
+        for host, path in (
+            (SWAP, "/v5/trade/order/details"), (HASHKEY, "/api/v1/account/trades"),
+            (HASHKEY, "/api/v1/futures/userTrades"), (HASHKEY, "/api/v1/spot/order"), (HASHKEY, "/quote/v1/klines"),
+            (SPOT, "/v1/order/matchresults"), (SPOT, "/v1/order/orders/place"),
+        )
+    ]  # fmt: skip
+    assert [each[1] for each in own if each is not None] == [
+        (72, 3.0), (2, 1.0), (2, 1.0), (10, 1.0), (5, 1.0), (20, 2.0), (100, 2.0),
+    ]  # fmt: skip
+    assert own[0] != shared, "what is signed is counted apart"
+    assert own[1] == own[2] != own[4]
     assert Door(False).budget(SPOT, KLINE) is None
 
 

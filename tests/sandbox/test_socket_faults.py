@@ -263,12 +263,13 @@ def test_frame_kinds_never_fire_on_requests_nor_others_on_frames() -> None:
 def test_the_preset_drops() -> None:
     """Within a minute each market socket is lost three times and falls silent once; later nothing is lost any more."""
     faults = Faults.parse("drops")
+    market = ("/ws", "/feed", "/linear-swap-ws", "/swap-ws", "/quote/ws/v1", "/quote/ws/v2", "/api/swap/ws")
     found = []
     for step in range(1440):
-        for path in ("/ws", "/feed", "/linear-swap-ws", "/ws_index"):
+        for path in (*market, "/ws_index"):
             for one in faults.decide(SPOT, path, "btcusdt", step / 20, topic=REFRESH):
                 found.append((path, one.rule.kind, int(step / 20)))
-    for path in ("/ws", "/feed", "/linear-swap-ws"):
+    for path in market:
         assert [fact[1:] for fact in found if fact[0] == path] == [
             ("disconnect", 8), ("disconnect", 20), ("silence", 32), ("disconnect", 50),
         ]  # fmt: skip

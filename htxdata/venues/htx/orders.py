@@ -48,5 +48,7 @@ def state_of(reply: Reply) -> tuple[str, str, str, str, str]:
     state = word(row, "state", 0)
     if state not in (*OPEN, *OVER):
         raise BadReply(f"'state' is {state!r:.60}, which is not known")
-    filled = row.get("field-amount", row.get("filled-amount"))
-    return number(row, "id", 0), str(row.get("client-order-id") or ""), state, str(row.get("amount")), str(filled)
+    filled = "field-amount" if "field-amount" in row else "filled-amount"
+    for name in ("amount", filled):
+        wire.number(row, name, 0)  # what is no figure is refused
+    return number(row, "id", 0), str(row.get("client-order-id") or ""), state, str(row["amount"]), str(row[filled])

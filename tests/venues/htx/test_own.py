@@ -12,7 +12,7 @@ from htxdata.errors import BadReply
 from htxdata.keys import Keys, Secret
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply, Request
-from htxdata.venues.htx import own, permits
+from htxdata.venues.htx import orders, own, permits
 from htxdata.venues.htx.feeds_own import SPOT_OWN_FEEDS
 from htxdata.venues.terms import Parsed
 
@@ -391,3 +391,21 @@ def test_what_a_key_may_do() -> None:
     assert permits.user_of(reply({"code": 200, "data": 63628520})) == "63628520"
     with pytest.raises(BadReply):
         permits.user_of(reply({"code": 200, "data": None}))
+
+
+@pytest.mark.parametrize("name", ["amount", "field-amount"])
+def test_the_state_of_an_order_without_a_figure_is_refused(name: str) -> None:
+    """Never the word None for a quantity; figures keep the venue's digits, and either spelling of what was filled."""
+    row: dict[str, Any] = {"id": 7, "state": "filled", "client-order-id": "", "amount": "5.00", "field-amount": "0.10"}
+
+    def state() -> tuple[str, ...]:
+        body = json.dumps({"status": "ok", "data": row}).encode()
+        return orders.state_of(Reply(orders.by_id("7"), 200, body, 1))
+
+    assert state() == ("7", "", "filled", "5.00", "0.10")
+    kept = row.pop(name)
+    with pytest.raises(BadReply, match="amount"):
+        state()
+    if name == "field-amount":
+        row["filled-amount"] = kept
+        assert state() == ("7", "", "filled", "5.00", "0.10")
