@@ -390,7 +390,8 @@ def said_on_tape(tape: Path) -> list[Any]:
 def test_what_was_lost_comes_by_rest(tmp_path: Path) -> None:
     """A connection is dropped and kept away: the fills of that time are asked for, and the gap is healed."""
     faults = Faults(
-        Rule("disconnect", between=(2.0, 9.0), times=1, seconds=1.0, topic="trade.clearing#*usdt#1")
+        # Not the first frames: on a busy machine they come late, and before them nothing is lost.
+        Rule("disconnect", between=(2.0, 9.0), after=2, times=1, seconds=1.0, topic="trade.clearing#*usdt#1")
     )
     with Sandbox(
         seed=5, limits=False, own_seconds=10, ping_seconds=0.2, faults=faults, clock=hurried()
@@ -418,7 +419,8 @@ def test_what_was_lost_comes_by_rest(tmp_path: Path) -> None:
 
 def test_the_gap_of_all_symbols_is_healed_too(tmp_path: Path) -> None:
     """What a topic of all symbols lost is asked for symbol by symbol, and known for all of them together."""
-    faults = Faults(Rule("disconnect", between=(2.0, 9.0), times=1, seconds=1.0, topic="trade.clearing#*#1"))
+    rule = Rule("disconnect", between=(2.0, 9.0), after=2, times=1, seconds=1.0, topic="trade.clearing#*#1")
+    faults = Faults(rule)
     with Sandbox(
         seed=5, limits=False, own_seconds=10, ping_seconds=0.2, faults=faults, clock=hurried()
     ) as sandbox:
