@@ -36,12 +36,12 @@ class _Look:
         self._session, self._venue, self._ways, self._tape = session, venue, ways, tape
 
     def all(self) -> Polled:
-        session, name = self._session, self._venue.name
+        session, name, listed = self._session, self._venue.name, self._ways.list
         try:
-            numbers = self._ways.numbers(reply := self._ask(self._ways.list))
+            numbers = ("of this key",) if listed is None else self._ways.numbers(reply := self._ask(listed))
         except BadReply as error:
             self._aside(reply, error)
-            return Polled(BALANCES, name, 0, 0, 0, 0, (), (f"{self._ways.list.path}: {error}",))
+            return Polled(BALANCES, name, 0, 0, 0, 0, (), (f"{reply.request.path}: {error}",))
         except VenueError as error:
             return Polled(BALANCES, name, 0, 0, 0, 0, (), (str(error),))
         heard = rows = new = 0

@@ -4,7 +4,8 @@ Nothing tells such an endpoint where to stop, so a page may reach over the far e
 page asks from the oldest instant of the page before, that instant included: the row that comes twice proves that
 nothing was left out between them, and a page that brings it and nothing older is the end of what there is.
 
-* **A page of one instant** may have been cut to it: the next one asks from just before it.
+* **A page of one instant** may have been cut to it: the next one asks from just before it. Where it holds so many rows
+  (``sure``) that rows of that instant may have been left out, the walk ends: nobody can tell.
 * **An empty page** means "nothing so far back", or that the edge was not understood (seconds where milliseconds are
   meant put it into 1970). It is believed where the endpoint has heeded an edge: that of an earlier page, or that of the
   newest row, which is then asked for.
@@ -34,12 +35,16 @@ class EdgeWalk:
     most: int
     answered: list[Window] = field(default_factory=list)
     heeded: bool = False
+    sure: int = 100
+    """No venue cuts a page below so many rows: the default of permanent's limits (permanent-v1 4, 5)."""
 
     def steps(self) -> Steps:
         start, edge = self.window
         whole = False  # a page has held more than one instant: none is cut to one
         while edge > start:
             page = yield from self._ask(Window(start, edge))
+            if page.count >= self.sure and page.first == page.last:
+                raise WalkStuck(f"{page.count} rows of the one instant {page.first} came: there may be more of it")
             if not page.count or (whole and page.first + 1 == edge):
                 self._answer(start, edge)  # nothing older
                 return

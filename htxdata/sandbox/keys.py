@@ -64,6 +64,8 @@ class Names:
     time: str = "Timestamp"
     signature: str = "Signature"
     versions: tuple[str, ...] = ("2",)
+    fold: bool = False
+    """Whether names are sorted as a dictionary has them, and not by ASCII."""
 
 
 REST = Names()
@@ -114,6 +116,8 @@ class Keys:
         if key.addresses and address not in key.addresses:
             return NO_ADDRESS.format(address)
         signed = sorted((name, value) for name, value in said if name != names.signature)
+        if names.fold:
+            signed.sort(key=lambda pair: pair[0].lower())
         query = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in signed)
         text = f"{method}\n{host.lower()}\n{path}\n{query}".encode()
         good = _signed(key, once.get(names.method, ""), text, once.get(names.signature, ""))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from .instruments import HASHKEY, INSTRUMENTS, LINEAR, SPOT, Instrument
+from .instruments import HASHKEY, INSTRUMENTS, LINEAR, PERMANENT, SPOT, Instrument
 from .market import Market
 from .noise import key_of
 from .recent import Recent
@@ -27,6 +27,7 @@ TRADED = {
     SPOT: ("btcusdt", "ethusdt", "dogeusdt"),
     LINEAR: ("BTC-USDT", "ETH-USDT"),
     HASHKEY: ("BTCUSDT", "ETHUSDT", "BTCUSDT-PERPETUAL", "ETHUSDT-PERPETUAL"),
+    PERMANENT: ("btcusdt", "ethusdt"),
 }
 _PLACES = [(venue, symbol) for venue, symbols in TRADED.items() for symbol in symbols]
 """What an order's number says of where it was placed."""
@@ -103,7 +104,7 @@ class Change:
 
 
 class Own:
-    """Our orders on spot, on linear swaps and at HashKey. `every` (us) is the length of a stretch. Times are us UTC."""
+    """Our orders on spot, linear swaps, permanent and HashKey. `every` (us): the length of a stretch. Times: us UTC."""
 
     def __init__(self, market: Market, every: int) -> None:
         self._market, self.every = market, every
@@ -138,6 +139,11 @@ class Own:
         made = self._made(*_PLACES[place], stretch)
         return None if made is None else made.seen_at(now)
 
+    @staticmethod
+    def place_of(number: int) -> tuple[str, str]:
+        """Where an order was placed: the venue, and the symbol by the name that the order was given."""
+        return _PLACES[number % 64]
+
     def _ever(self, venue: str, symbol: str, start: int, end: int) -> Iterator[Order]:
         if symbol not in TRADED[venue]:
             return
@@ -168,14 +174,14 @@ class Own:
             []
             if cancelled
             else [
-                self._fill(one, rows, row, side, maker, key_of("record", number, row))
+                self._fill(venue, one, rows, row, side, maker, key_of("record", number, row))
                 for row in (chosen[:1] if maker else chosen)
             ]
         )
         best, total = _price(one, rows, 0), sum((fill.quantity for fill in fills), Decimal(0))
         market_order = not maker and not cancelled and dice >> 13 & 1 == 0
         kind = "limit-maker" if maker else "market" if market_order else "limit"
-        amount = total or _quantity(one, rows, 0)
+        amount = total or _quantity(venue, one, rows, 0)
         if market_order and side == "buy":
             amount = sum((fill.price * fill.quantity for fill in fills), Decimal(0))
         partial = maker and bool(fills) and dice >> 14 & 1 == 0
@@ -194,8 +200,10 @@ class Own:
             fills=tuple(fills),
         )
 
-    def _fill(self, one: Instrument, rows: Any, row: int, side: str, maker: bool, record: int) -> Fill:
-        price, quantity = _price(one, rows, row), _quantity(one, rows, row)
+    def _fill(
+        self, venue: str, one: Instrument, rows: Any, row: int, side: str, maker: bool, record: int
+    ) -> Fill:
+        price, quantity = _price(one, rows, row), _quantity(venue, one, rows, row)
         rate = _REBATE if maker and one.venue == SPOT and record % 3 == 0 else _FEE
         cost = price * quantity
         # A fee is taken from what was bought; a rebate is paid in the other currency (htx-ws-v2 4). Contracts: USDT.
@@ -209,7 +217,7 @@ class Own:
             match=int(rows["order"][row]),
             price=price,
             quantity=quantity,
-            contracts=_contracts(one, rows, row) if one.derivative else 0,
+            contracts=_contracts(venue, rows, row) if one.derivative else 0,
             fee=fee,
             fee_currency=paid_in.lower() if one.venue == SPOT else paid_in,
         )
@@ -281,13 +289,14 @@ def _price(one: Instrument, rows: Any, row: int) -> Decimal:
     return Decimal(f"{rows['price'][row]:.{one.price_decimals}f}")
 
 
-def _quantity(one: Instrument, rows: Any, row: int) -> Decimal:
+def _quantity(venue: str, one: Instrument, rows: Any, row: int) -> Decimal:
     """Base units of one side."""
     if one.contract_size is None:
         return Decimal(f"{rows['quantity'][row]:.{one.quantity_decimals}f}")
-    return _contracts(one, rows, row) * Decimal(repr(one.contract_size))
+    return _contracts(venue, rows, row) * Decimal(repr(one.contract_size))
 
 
-def _contracts(one: Instrument, rows: Any, row: int) -> int:
-    """Contracts of one side: HTX counts both in what it tells of the market, HashKey one."""
-    return int(rows["contracts"][row]) // (1 if one.venue == HASHKEY else 2)
+def _contracts(venue: str, rows: Any, row: int) -> int:
+    """Contracts of one side: HTX counts both in what it tells of the market, HashKey one. Of permanent it is not said
+    [unknown]: one, so that a fill and the public trade that it was say the same."""
+    return int(rows["contracts"][row]) // (1 if venue in (HASHKEY, PERMANENT) else 2)

@@ -32,6 +32,7 @@ from .faults import Faults, Fired
 from .hashkey_own import HashkeyOwn
 from .limits import ARCHIVE, HASHKEY, PERMANENT, SPOT, SWAP, Door
 from .own_rest import OwnRest
+from .permanent_own import PermanentOwn
 from .spelling import gzipped
 from .websocket import Sockets
 
@@ -80,8 +81,10 @@ class Rest:
         sockets: Sockets,
         own: OwnRest,
         hashkey_own: HashkeyOwn,
+        permanent_own: PermanentOwn,
     ) -> None:
-        self._sockets, self._own, self._hashkey_own = sockets, own, hashkey_own
+        self._sockets, self._own = sockets, own
+        self._hashkey_own, self._permanent_own = hashkey_own, permanent_own
         self._exchange, self._door, self._faults, self._clock = exchange, door, faults, clock
         self._archive = archive
         self._log, self._workers, self._began = log, workers, time.monotonic()
@@ -124,8 +127,10 @@ class Rest:
         harmed = await self._harmed(request, host, now // 1000, fired)
         if harmed is not None:
             return await self._send(request, harmed, headers | dict(harmed.headers))
-        if self._own.serves(host, request.method, path) or (
-            host == HASHKEY and self._hashkey_own.serves(request.method, path)
+        if (
+            self._own.serves(host, request.method, path)
+            or (host == HASHKEY and self._hashkey_own.serves(request.method, path))
+            or (host == PERMANENT and self._permanent_own.serves(request.method, path))
         ):
             made = self._private(request, Ask(host, path, query, now, bend_of(fired)), await request.read())
             return await self._send(request, made, headers, fired)
@@ -169,6 +174,8 @@ class Rest:
             if ask.host == HASHKEY:
                 query = request.raw_path.partition("?")[2]
                 return self._hashkey_own.answer(ask, request.method, query, body, request.headers, address)
+            if ask.host == PERMANENT:
+                return self._permanent_own.answer(ask, request.method, said, request.host, address, body)
             return self._own.answer(ask, request.method, said, request.host, address, body)
         except Refusal as refusal:
             return refusal.answer

@@ -28,6 +28,7 @@ from .live_books import DEEPEST, TICK, LiveBook, LiveBooks
 from .market import Market
 from .own import Own
 from .own_rest import OwnRest
+from .permanent_own import PermanentOwn
 from .replay import Replay
 from .rest import Record, Rest
 from .websocket import Sockets
@@ -56,6 +57,8 @@ class Sandbox:
     hashkey_bound: which id leads back in HashKey's history of fundings (`hashkey_funding.BOUNDS`); hashkey_page: the
     most rows that it sends at once.
     permanent_edge_ms: whether `start` of permanent's candles is milliseconds, which its text leaves open.
+    permanent_by_ascii: whether it sorts the names that are signed by ASCII, as its text says, and not as its worked
+    example has them.
     keys: those that exist besides the one that everybody may use. own_seconds: how often (on each traded symbol) their
     owner has an order.
     crowd: how many instruments alike each venue lists besides those with a story (`instruments.Table`), up to 1000.
@@ -89,6 +92,7 @@ class Sandbox:
         hashkey_bound: str = "end",
         hashkey_page: int = 1000,
         permanent_edge_ms: bool = False,
+        permanent_by_ascii: bool = False,
         keys: Sequence[ApiKey] = (),
         own_seconds: float = 4 * 3600.0,
     ) -> None:
@@ -107,6 +111,7 @@ class Sandbox:
         self._keys = Keys({key.access: key for key in (SANDBOX_KEY, *keys)})
         self._own_rest = OwnRest(self.own, self._keys)
         self._hashkey_own = HashkeyOwn(self.own, self._keys)
+        self._permanent_own = PermanentOwn(self.own, self._keys, permanent_by_ascii)
         self._bucket = Bucket(self.market, self.replay, self.faults, options)
         self._clock, self._asked_port = clock, port
         self._began: float | None = None
@@ -160,7 +165,8 @@ class Sandbox:
     @property
     def placed(self) -> list[dict[str, Any]]:
         """The orders that were placed by request, as they look now."""
-        return [dict(row) for row in (*self._own_rest.placed, *self._hashkey_own.placed)]
+        everywhere = (*self._own_rest.placed, *self._hashkey_own.placed, *self._permanent_own.placed)
+        return [dict(row) for row in everywhere]
 
     @property
     def refused_keys(self) -> dict[str, int]:
@@ -282,6 +288,7 @@ class Sandbox:
                 sockets,
                 self._own_rest,
                 self._hashkey_own,
+                self._permanent_own,
             )
             runner = web.ServerRunner(
                 web.Server(rest.answer, access_log=None), handle_signals=False, shutdown_timeout=0.05

@@ -315,9 +315,10 @@ class Deliveries:
 @dataclass(frozen=True)
 class Accounts:
     """How one's own balances are asked for: ``list`` for the accounts, whose ``numbers`` it tells, then ``balance`` for
-    each; ``parse`` gives the columns of ``own_balances`` and, beside them, ``symbol``."""
+    each; ``parse`` gives the columns of ``own_balances`` and, beside them, ``symbol``. ``list`` is None where a key
+    opens one account, which has no number."""
 
-    list: Request
+    list: Request | None
     numbers: Callable[[Reply], Sequence[str]]
     balance: Callable[[str], Request]
     parse: Callable[[Reply], Parsed]

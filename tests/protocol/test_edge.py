@@ -99,3 +99,28 @@ def test_what_is_known_to_heed_its_edge_is_not_asked_to_prove_it() -> None:
     walk = EdgeWalk(Window(0, 1000), 10, heeded=True)
     drive(walk, venue)
     assert (len(venue.asked), walk.answered) == (1, [Window(0, 1000)])
+
+
+@given(
+    st.lists(st.integers(0, 30), max_size=80), st.integers(10, 40), st.integers(0, 30), st.integers(1, 40),
+)  # fmt: skip
+def test_rows_that_share_instants_are_had_whole_or_the_walk_says_that_it_cannot(
+    times: list[int], cap: int, start: int, length: int
+) -> None:
+    """The fills of one order are of one instant: no page cuts it unseen, as long as no page is cut below `sure`."""
+    window = Window(start, start + length)
+    walk, venue = EdgeWalk(window, 500, sure=10), Venue(times, cap)
+    most: dict[int, int] = {}  # of each instant, the most of its rows that one page brought
+    steps = walk.steps()
+    try:
+        ask = next(steps)
+        while True:
+            rows = venue.answer(ask)
+            most |= {at: max(most.get(at, 0), rows.count(at)) for at in rows}
+            ask = steps.send(Page(len(rows), min(rows), max(rows)) if rows else Page(0))
+    except StopIteration:
+        assert merge(walk.answered) == [window]
+    except WalkStuck:
+        assert max(map(times.count, times)) >= 10  # and nothing that it was not sure of is answered
+    for at in {at for at in times if any(part.start <= at < part.end for part in walk.answered)}:
+        assert most.get(at) == times.count(at)

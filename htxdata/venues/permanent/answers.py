@@ -30,10 +30,12 @@ class _Envelope(msgspec.Struct, rename={"err_code": "err-code", "err_msg": "err-
 
 _decoder = msgspec.json.Decoder(_Envelope)
 
-_STATUS: dict[int, FaultKind] = {403: "banned", 404: "absent", 405: "absent", 410: "absent", 418: "banned",
+_STATUS: dict[int, FaultKind] = {401: "key", 403: "banned", 404: "absent", 405: "absent", 410: "absent", 418: "banned",
                                  429: "throttled"}  # fmt: skip
 _WHATEVER = (403, 418, 429)  # everyone slows down, whatever the body says besides (law 8)
 _SPOKEN: tuple[tuple[str, FaultKind], ...] = (
+    # What is said to a key that is not taken is written nowhere: the words that Huobi uses elsewhere (htx-api 1.3).
+    (r"signature|unauthori[sz]ed|access ?key|api[- ]?key|permission|log ?in", "key"),
     # permanent-v1 6.5: the socket tells client faults apart by message, "invalid.symbol"; that REST does is inferred.
     (r"invalid[. ]symbol", "symbol"),
     (r"invalid[. ]|request\.data\.overrun", "invalid"),

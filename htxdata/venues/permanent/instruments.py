@@ -10,7 +10,7 @@ from htxdata.protocol.paging import Page
 from htxdata.protocol.wire import Reply, Request
 from htxdata.timeline import HOUR
 from htxdata.venues import figures, frames
-from htxdata.venues.permanent import feeds, rest
+from htxdata.venues.permanent import feeds, own, rest
 from htxdata.venues.permanent.answers import Row, judge, rows_of, text
 from htxdata.venues.terms import Parsed, Venue
 
@@ -71,11 +71,14 @@ VENUE = Venue(
     host="permanent_rest",
     judge=judge,
     limit_headers=None,
-    endpoints=rest.ENDPOINTS,
+    endpoints=(*rest.ENDPOINTS, *own.OWN),
     listings=(Request("/reference/instruments"),),
     describe=describe,
     day_opens=-8 * HOUR,  # permanent-v1 4.1: bars of a day and longer follow the calendar of Singapore
     fold=str.lower,  # 4.8, 6.2: symbols are lower-case letters and dots
     polls=rest.POLLS,
     feeds=feeds.FEEDS,
+    keys="permanent",
+    sign=own.sign,
+    accounts=own.ACCOUNTS,
 )

@@ -53,7 +53,7 @@ def candle(row: Row, at: int, facts: Facts | None) -> Made:
         raise BadReply(f"row {at}: 'numOfTrades' is {count}: negative, or no count")
     linear = facts.contract_size is not None
     out["trade_count"], out["quote_volume"] = count, turnover if linear else None
-    out["volume"], most = _in_base(row["volume"], facts) if linear else (None, 0)
+    out["volume"], most = in_base(row["volume"], facts) if linear else (None, 0)
     return out, unfit + lost + more * linear + most
 
 
@@ -67,13 +67,14 @@ def trade(row: Row, at: int, facts: Facts) -> Made:
         raise BadReply(f"row {at}: 'aggrOrdSide' is {side!r:.60}, neither buy nor sell")
     price, lost = frames.price(row, "tradePrice", at)
     contracts, more = frames.figure(row, "tradeVolume", at)
-    quantity, most = _in_base(row["tradeVolume"], facts)
+    quantity, most = in_base(row["tradeVolume"], facts)
     when = figures.instant(row, "tradeTime", at)
     values = (when, str(number), price, quantity, contracts, side)
     return dict(zip(TRADE, values, strict=True)), lost + more + most
 
 
-def _in_base(contracts: Any, facts: Facts) -> tuple[float, int]:
+def in_base(contracts: Any, facts: Facts) -> tuple[float, int]:
+    """So many contracts in base units, and 1 where a DOUBLE does not carry that."""
     if facts.contract_size is None:
         raise BadReply("what a contract is worth in base units is not known")
     value, inexact = frames.in_base(Decimal(contracts), facts.contract_size)
@@ -144,6 +145,6 @@ def levels(row: Row, bids: str, asks: str, facts: Facts) -> list[Level]:
         for at, level in enumerate(inside(row, name)):
             price, lost = frames.price(level, "price", at)
             contracts, more = frames.figure(level, "size", at)
-            size, most = _in_base(level["size"], facts)
+            size, most = in_base(level["size"], facts)
             out.append((side, price, size, contracts, lost + more + most))
     return out

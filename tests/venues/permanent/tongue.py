@@ -1,5 +1,5 @@
 """How permanent spells its answers, for the suite that all venues inherit. Made by hand from the reference's field
-tables (permanent-v1 4): no sample of a data row was ever published."""
+tables (permanent-v1 4, 5): no sample of a data row was ever published."""
 
 from __future__ import annotations
 
@@ -58,6 +58,13 @@ _BASKETS = [
     {"indexPrice": '"42283.500000000000000000"', "indexTime": "1704067200000", "constituent": '"okex.btcusdt"',
      "price": '"42283.5"', "weight": '"1.0000"'},
 ]  # fmt: skip
+_FILLS = [
+    {"symbol": '"btcusdt"', "tradeId": number, "tradePrice": '"42283.5"', "tradeVolume": "20", "tradeTime": time,
+     "execType": '"trade"', "transactFee": '"0.2537"', "aggressor": taker, "orderId": "957426441",
+     "orderSide": '"sell"'}
+    for number, time, taker in (("1000219512747480001", "1704067260123", "true"),
+                                ("1000219512747480000", "1704067200000", "false"))
+]  # fmt: skip
 _INSTRUMENTS = [
     {"ts": "1704067300000", "symbol": f'"{symbol}"', "indexId": f'"i.{symbol}"', "markPriceId": f'"m.{symbol}"',
      "contractSize": '"0.001"', "contractType": '"swap"', "baseCurrency": '"btc"', "quoteCurrency": '"usdt"',
@@ -89,6 +96,10 @@ TONGUE = Tongue(
         "/market/funding-rate": _speech(_FUNDINGS, _nested, "fundingRate fundingTime", "fundingTime", "", _NAMELESS),
         "/market/index-constituents": _speech(
             _BASKETS, _baskets, "indexPrice indexTime price weight", "indexTime", "indexPrice price weight", _NAMELESS
+        ),
+        "/orders/trades": _speech(
+            _FILLS, _list, "tradeId tradePrice tradeVolume tradeTime transactFee orderId", "tradeTime",
+            "tradeId tradePrice tradeVolume orderId", _NAMELESS,
         ),
     },
     Speech("", _INSTRUMENTS, _list, ("contractSize", "tickSize"), "listingDate"),
