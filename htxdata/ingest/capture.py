@@ -296,11 +296,11 @@ class _Capture:
                 self._gaps[name] = [gap for gap in gaps if _name(gap) not in gone]
 
     def _until_settled(self) -> None:
-        """Own fills of a moment ago cannot be asked for yet; it is some seconds."""
-        quick = [feed for feed in self._feeds if feed.dialect.sign_in is not None]
+        """What is one's own and happened a moment ago cannot be asked for yet; it is some seconds."""
         ends = (
-            gap.window.end + dataset_named(feed.dataset).settle()
-            for feed in quick
+            gap.window.end + declared.settle()
+            for feed in self._feeds
+            if (declared := dataset_named(feed.dataset)).own
             for gap in self._gaps.get(feed.name, ())
         )
         left = max(ends, default=0) - time.time_ns() // 1000

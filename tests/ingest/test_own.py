@@ -12,7 +12,7 @@ import pytest
 
 from htxdata.errors import ConfigError, KeyRefused
 from htxdata.ingest.asked import Request
-from htxdata.ingest.capture import Captured, capture
+from htxdata.ingest.capture import Captured, Status, capture
 from htxdata.ingest.capture_wanted import Wanted
 from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
@@ -415,6 +415,57 @@ def test_what_was_lost_comes_by_rest(tmp_path: Path) -> None:
         assert len(shown) == 2
         assert all(one["accessKey"] == one["signature"] == "…" for one in shown)
         assert not sandbox.refused_keys
+
+
+class Hours(threading.Event):
+    """One clock for us and for the exchange, 35 times as fast as others until it is slowed; and an event nobody sets:
+    who waits for it longer than two seconds finds that they have gone by."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.since, self.before, self.speed, self.skipped = time.monotonic(), time.time(), 35.0, 0.0
+        monkeypatch.setattr(time, "time_ns", lambda: int(self.now() * 1e9))
+
+    def now(self) -> float:
+        return self.before + (time.monotonic() - self.since) * self.speed + self.skipped
+
+    def slow(self) -> None:
+        self.before, self.since, self.speed = self.now() - self.skipped, time.monotonic(), 1.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if timeout is None or timeout <= 2:
+            return super().wait(timeout)
+        self.skipped += timeout
+        return self.is_set()
+
+
+def test_what_was_lost_a_moment_ago_is_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection is lost just before the end: what fills there were can be asked for some seconds later, and is."""
+    hours, stop = Hours(monkeypatch), threading.Event()
+    heard: list[int] = []
+
+    def back(status: Status) -> None:
+        if status.reconnects and status.standing:
+            heard.append(status.frames)
+            if heard[-1] > heard[0]:
+                stop.set()
+
+    faults = Faults(Rule("disconnect", between=(1.0, 99.0), times=1, seconds=0.2, topic="trade.clearing#*usdt#1"))
+    with Sandbox(
+        seed=5, limits=False, own_seconds=10, ping_seconds=0.2, faults=faults, clock=hours.now
+    ) as sandbox:
+        with Session(settings_for(sandbox, tmp_path), say=lambda text: hours.slow(), stop=hours) as session:
+            wanted = Wanted("htx-spot", ("own_fills",), ("btcusdt", "ethusdt"))
+            done = capture(wanted, session, stop, seconds=20, on_status=back)
+        assert (done.reconnects, done.healed, done.gaps) == (1, 2, [])
+        assert 2 < hours.skipped < 7
+        for symbol in wanted.symbols:
+            series = Series("own_fills", "htx-spot", symbol)
+            found = spans(tmp_path / "lake", series)
+            start, end = found[0].start, found[-1].end
+            assert {span.source for span in found} == {"ws", "rest"}
+            told = truth_of(sandbox, "htx-spot", symbol, start, end)
+            assert [row for row in rows_of(tmp_path / "lake", series) if start <= row[2] < end] == told
 
 
 def test_the_gap_of_all_symbols_is_healed_too(tmp_path: Path) -> None:
