@@ -17,7 +17,7 @@ from htxdata.ingest.drive import Drive, Get, Received, walk_for
 from htxdata.ingest.outcome import Missing, Outcome
 from htxdata.ingest.plan import EDGE_OF_HORIZON, LEAD_OF_FUNDING, Job, grid_for
 from htxdata.ingest.revisions import keeper
-from htxdata.protocol.paging import TimeWalk
+from htxdata.protocol.paging_time import TimeWalk
 from htxdata.protocol.wire import Reply, Request
 from htxdata.schema import Dataset
 from htxdata.schema import dataset as dataset_named

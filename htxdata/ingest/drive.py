@@ -14,18 +14,10 @@ from htxdata.errors import BadReply
 from htxdata.market import Series
 from htxdata.protocol.edge import EdgeWalk
 from htxdata.protocol.halves import HalfWalk
-from htxdata.protocol.paging import (
-    Ask,
-    BackWalk,
-    BehindWalk,
-    CursorWalk,
-    LatestWalk,
-    PageWalk,
-    SpanWalk,
-    TailWalk,
-    TimeWalk,
-    Walk,
-)
+from htxdata.protocol.paging import Ask, LatestWalk, TailWalk, Walk
+from htxdata.protocol.paging_ids import BackWalk, BehindWalk, CursorWalk, SpanWalk
+from htxdata.protocol.paging_numbers import PageWalk
+from htxdata.protocol.paging_time import TimeWalk
 from htxdata.protocol.wire import Reply, Request
 from htxdata.schema import Dataset
 from htxdata.schema.arrow import conform

@@ -10,7 +10,10 @@ import pytest
 from htxdata.errors import BadReply
 from htxdata.ingest.drive import Drive, venue_now, walk_for
 from htxdata.market import Series, grid_of
-from htxdata.protocol.paging import Ask, CursorWalk, LatestWalk, Page, PageWalk, SpanWalk, TailWalk, TimeWalk
+from htxdata.protocol.paging import Ask, LatestWalk, Page, TailWalk
+from htxdata.protocol.paging_ids import CursorWalk, SpanWalk
+from htxdata.protocol.paging_numbers import PageWalk
+from htxdata.protocol.paging_time import TimeWalk
 from htxdata.protocol.wire import Reply, Request
 from htxdata.schema import dataset
 from htxdata.timeline import DAY, MINUTE, SECOND, Window

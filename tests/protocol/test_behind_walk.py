@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htxdata.errors import WalkStuck
-from htxdata.protocol.paging import Ask, BehindWalk, Page
+from htxdata.protocol.paging import Ask, Page
+from htxdata.protocol.paging_ids import BehindWalk
 from htxdata.timeline import Window, merge
 
 SPAN = 10_000

@@ -13,17 +13,10 @@ from hypothesis import strategies as st
 
 from htxdata.errors import WalkStuck
 from htxdata.market import grid_of
-from htxdata.protocol.paging import (
-    Ask,
-    CursorWalk,
-    LatestWalk,
-    Page,
-    PageWalk,
-    SpanWalk,
-    TailWalk,
-    TimeWalk,
-    Walk,
-)
+from htxdata.protocol.paging import Ask, LatestWalk, Page, TailWalk, Walk
+from htxdata.protocol.paging_ids import CursorWalk, SpanWalk
+from htxdata.protocol.paging_numbers import PageWalk
+from htxdata.protocol.paging_time import TimeWalk
 from htxdata.timeline import DAY, HOUR, MINUTE, Grid, Window, merge, subtract
 
 Server = Callable[[Ask], list[int]]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htxdata.errors import WalkStuck
-from htxdata.protocol.paging import Ask, BackWalk, Page
+from htxdata.protocol.paging import Ask, Page
+from htxdata.protocol.paging_ids import BackWalk
 from htxdata.timeline import Window
 
 Rows = list[tuple[int, int]]
