@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from htxdata.errors import CorruptPartition, HtxdataError
 from htxdata.ingest.doctor_lake import OURS, ROWS_S, WALK_S, Found
 from htxdata.ingest.doctor_terms import Check
-from htxdata.store import bucket, findings, footer, layout
+from htxdata.store import bucket, bucket_names, findings, footer, layout
 from htxdata.store.bucket import Bucket
 from htxdata.store.disk import PART
 from htxdata.store.objects import Objects
@@ -69,10 +69,11 @@ def look(home: Bucket, root: str, *, walk_s: float, rows_s: float) -> Found:
             found.stray.add(f"{root}/{inside}")
             continue
         if inside.name == PART:
-            parts.append((partition.dataset, bucket.generation(f"{root}/{inside.parent}", entry).path, entry.size))
-        elif bucket.is_away(inside.name):
+            newest = bucket_names.generation(f"{root}/{inside.parent}", entry)
+            parts.append((partition.dataset, newest.path, entry.size))
+        elif bucket_names.is_away(inside.name):
             found.left.add(f"{root}/{inside}")
-        elif bucket.is_generation(inside.name):
+        elif bucket_names.is_generation(inside.name):
             continue  # superseded, it has its time
         elif inside.name.endswith(".parquet") and not inside.name.startswith((".", "_")):
             found.foreign.add(f"{root}/{inside}")

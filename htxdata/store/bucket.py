@@ -22,11 +22,8 @@ import io
 import itertools
 import os
 import random
-import re
-import tempfile
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,17 +33,17 @@ from urllib.parse import quote, unquote
 
 from htxdata.errors import LakeUnusable, StoreError
 from htxdata.store import disk, place
+from htxdata.store.bucket_look import Look
+from htxdata.store.bucket_names import ABSORBED, VERSION, generation, name_of, tag_of
+from htxdata.store.bucket_pieces import Held, Memory, Ranges, buffered
 from htxdata.store.disk import PART, Draft, Generation, Untidy
-from htxdata.store.objects import LARGEST, NONE, Entry, Found, Objects, Outrun
+from htxdata.store.objects import LARGEST, NONE, Entry, Objects, Outrun
 
 _Made = TypeVar("_Made")
 
-_VERSION = re.compile(r"\.v-([^/]+)-(\d+)\.pq")
-_ABSORBED = re.compile(r"\.absorbed-(.+)\.away", re.DOTALL)
 WHOLE = 8 << 20  # bytes up to which an object is read in one piece: a request costs as much as some megabytes
 _BLOCK = 1 << 20
 _TAIL = 32 << 10  # twice what store/footer.py looks at first
-_REMEMBERED = 128 << 20  # bytes of generations, which never change, that a process holds
 _AT_ONCE = 16  # requests, where many small ones are to be made
 _TRIES = 200  # of a commit that others outrun
 _WHERE = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_ACCESS_KEY_ID")
@@ -70,13 +67,13 @@ class Bucket:
         self.name = name
         self.objects = objects or Objects(name)
         self._top = f"{place.SCHEME}{name}/"
-        self._memory = _Memory()
+        self._memory = Memory()
         self._held = threading.local()
         self._proved: set[str] = set()
         self._swept: dict[str, float] = {}
         self._scratch = ""
 
-    def _key(self, path: str) -> str:
+    def key(self, path: str) -> str:
         if not path.startswith(self._top):
             raise StoreError(f"{path} is not in {self._top}")
         return path[len(self._top) :]
@@ -84,32 +81,32 @@ class Bucket:
     # ------------------------------------------------------------------------------------------- reading
 
     def newest(self, folder: str) -> Generation | None:
-        found = self.objects.head(self._key(f"{folder}/{PART}"))
+        found = self.objects.head(self.key(f"{folder}/{PART}"))
         return None if found is None else generation(folder, found)
 
     def open_newest(self, folder: str, *, tail: bool = False) -> tuple[Generation, IO[bytes]] | None:
         """In one request where it is small, or only its end is wanted."""
-        key = self._key(f"{folder}/{PART}")
+        key = self.key(f"{folder}/{PART}")
         found = self.objects.get(key, tail=_TAIL) if tail else self.objects.get(key, last=WHOLE - 1)
         if found is None:
             return None
         newest = generation(folder, found)
         if tail:
             first = found.size - len(found.content)
-            return newest, _file(_Ranges(self, newest.path, found.size, first, found.content))
+            return newest, buffered(Ranges(self, newest.path, found.size, first, found.content))
         if len(found.content) == found.size:
             self._memory.put(newest.path, 0, found.content)
             return newest, io.BytesIO(found.content)
-        return newest, _file(_Ranges(self, newest.path, found.size, 0, found.content))
+        return newest, buffered(Ranges(self, newest.path, found.size, 0, found.content))
 
     def open_path(self, path: str, *, tail: bool = False) -> IO[bytes]:
         """A generation, or any other object, to be read; ``FileNotFoundError`` where it is gone."""
-        held: dict[str, _Held] = getattr(self._held, "turns", {})
+        held: dict[str, Held] = getattr(self._held, "turns", {})
         if path in held:
             return held[path].opened()
-        match = _VERSION.fullmatch(os.path.basename(path))
+        match = VERSION.fullmatch(os.path.basename(path))
         if match is None:
-            found = self.objects.get(self._key(path))
+            found = self.objects.get(self.key(path))
             if found is None:
                 raise FileNotFoundError(path)
             return io.BytesIO(found.content)
@@ -118,11 +115,11 @@ class Bucket:
             return io.BytesIO(self.read(path, 0, size))
         first = max(0, size - _TAIL) if tail else size
         content = self._asked(path, first, size) if tail else b""
-        return _file(_Ranges(self, path, size, first, content))
+        return buffered(Ranges(self, path, size, first, content))
 
     def read(self, path: str, first: int, end: int) -> bytes:
         """Bytes of a generation from ``first`` up to ``end``. A small one is asked for as a whole, and remembered."""
-        match = _VERSION.fullmatch(os.path.basename(path))
+        match = VERSION.fullmatch(os.path.basename(path))
         if match is None:
             raise FileNotFoundError(path)
         size = int(match[2])
@@ -143,7 +140,7 @@ class Bucket:
             content = self._asked(path, low, high)
             for at in range(low, high, _BLOCK):
                 blocks[at // _BLOCK] = content[at - low : at - low + _BLOCK]
-                if high - low <= _REMEMBERED // 4:
+                if high - low <= self._memory.most // 4:
                     self._memory.put(path, at // _BLOCK, content[at - low : at - low + _BLOCK])
         whole = b"".join(blocks[number] or b"" for number in wanted)
         low = wanted.start * _BLOCK
@@ -151,12 +148,12 @@ class Bucket:
 
     def _asked(self, path: str, first: int, end: int) -> bytes:
         folder, name = os.path.split(path)
-        match = _VERSION.fullmatch(name)
+        match = VERSION.fullmatch(name)
         assert match is not None
         for _ in range(2):  # it may be superseded between the two questions, and once only
             found = self.objects.get(
-                self._key(f"{folder}/{PART}"), first=first, last=end - 1, tag=unquote(match[1])
-            ) or self.objects.get(self._key(path), first=first, last=end - 1)
+                self.key(f"{folder}/{PART}"), first=first, last=end - 1, tag=unquote(match[1])
+            ) or self.objects.get(self.key(path), first=first, last=end - 1)
             if found is not None:
                 if found.size != int(match[2]) or len(found.content) != end - first:
                     raise StoreError(f"{path} is not what it was: {found.size} bytes")
@@ -169,19 +166,19 @@ class Bucket:
     def stamp(self, path: str) -> tuple[int, int, int] | None:
         """Of a generation its size: the name tells the rest, and that it exists is believed."""
         name = os.path.basename(path)
-        match = _VERSION.fullmatch(name)
+        match = VERSION.fullmatch(name)
         if match is not None:
             return 0, int(match[2]), 0
-        found = self.objects.head(self._key(path))
+        found = self.objects.head(self.key(path))
         return None if found is None else (hash(found.tag), found.size, 0)
 
     def is_there(self, path: str) -> bool:
-        match = _VERSION.fullmatch(os.path.basename(path))
+        match = VERSION.fullmatch(os.path.basename(path))
         if match is not None:
-            part = self._key(f"{os.path.dirname(path)}/{PART}")
+            part = self.key(f"{os.path.dirname(path)}/{PART}")
             if self.objects.head(part, unquote(match[1])) is not None:
                 return True
-        return self.objects.head(self._key(path)) is not None
+        return self.objects.head(self.key(path)) is not None
 
     def look(self) -> Look:
         return Look(self)
@@ -192,10 +189,10 @@ class Bucket:
             yield from pool.map(work, paths)
 
     def is_folder(self, path: str) -> bool:
-        return next(self.objects.entries(f"{self._key(path)}/", most=1), None) is not None
+        return next(self.objects.entries(f"{self.key(path)}/", most=1), None) is not None
 
     def load(self, path: str) -> bytes | None:
-        found = self.objects.get(self._key(path))
+        found = self.objects.get(self.key(path))
         return None if found is None else found.content
 
     # ------------------------------------------------------------------------------------------- writing
@@ -222,15 +219,15 @@ class Bucket:
         raise AssertionError("unreachable")
 
     @contextmanager
-    def _turn(self, folder: str) -> Iterator[_Held | None]:
+    def _turn(self, folder: str) -> Iterator[Held | None]:
         """The newest generation, held whole: it is read again to be merged, and written again to be kept."""
-        found = self.objects.get(self._key(f"{folder}/{PART}"), last=WHOLE - 1)
+        found = self.objects.get(self.key(f"{folder}/{PART}"), last=WHOLE - 1)
         if found is None:
             yield None
             return
         newest = generation(folder, found)
-        held = _Held(self, newest, found.content if len(found.content) == found.size else None)
-        turns: dict[str, _Held] = self._held.__dict__.setdefault("turns", {})
+        held = Held(self, newest, found.content if len(found.content) == found.size else None)
+        turns: dict[str, Held] = self._held.__dict__.setdefault("turns", {})
         turns[newest.path] = held
         try:
             yield held
@@ -269,21 +266,21 @@ class Bucket:
             raise StoreError(
                 f"{folder} would have {size / 1e9:,.1f} GB; a bucket takes {LARGEST / 1e9:,.1f} GB in one piece"
             )
-        tag = NONE if before is None else _tag(before.path)
-        held: dict[str, _Held] = getattr(self._held, "turns", {})
+        tag = NONE if before is None else tag_of(before.path)
+        held: dict[str, Held] = getattr(self._held, "turns", {})
         if before is not None:
             if before.path not in held:
                 raise StoreError(f"{folder}: publish() outside of alone()")
             with held[before.path].opened() as old:
-                self.objects.put(self._key(before.path), old, tag=None)
+                self.objects.put(self.key(before.path), old, tag=None)
             disk.step("kept")
         disk.step("synced")
-        tag = self.objects.put(self._key(f"{folder}/{PART}"), content, tag=tag)
+        tag = self.objects.put(self.key(f"{folder}/{PART}"), content, tag=tag)
         disk.step("renamed")
         if before is not None:
             held[before.path].replaced = True
         disk.step("done")
-        return Generation(1, f"{folder}/{_name(tag, size)}")
+        return Generation(1, f"{folder}/{name_of(tag, size)}")
 
     def draft(self, root: place.Root, folder: str) -> Draft:
         aside = self.scratch(folder)
@@ -315,9 +312,9 @@ class Bucket:
             name = entry.key.rpartition("/")[2]
             if name == current:  # of a commit that was outrun, or that wrote what was there
                 continue
-            if _VERSION.fullmatch(name):
+            if VERSION.fullmatch(name):
                 left.add(name)
-            elif _ABSORBED.fullmatch(name) or (
+            elif ABSORBED.fullmatch(name) or (
                 name.endswith(".parquet") and not name.startswith((".", "_")) and name != PART
             ):
                 strangers.append(name)
@@ -328,18 +325,18 @@ class Bucket:
         return False
 
     def drop(self, folder: str, name: str) -> None:
-        self.objects.delete(self._key(f"{folder}/{name}"))
+        self.objects.delete(self.key(f"{folder}/{name}"))
         disk.step("dropped")
 
     def swap(self, root: place.Root, path: str, change: Callable[[bytes | None], bytes | None]) -> bool:
         self._prove(root)
         for attempt in range(_TRIES):
-            found = self.objects.get(self._key(path))
+            found = self.objects.get(self.key(path))
             content = change(None if found is None else found.content)
             if content is None:
                 return False
             with contextlib.suppress(Outrun):
-                self.objects.put(self._key(path), content, tag=NONE if found is None else found.tag)
+                self.objects.put(self.key(path), content, tag=NONE if found is None else found.tag)
                 return True
             time.sleep(random.uniform(0, min(1.0, 0.02 * 2**attempt)))
         raise StoreError(f"{path}: others write it all the time; nothing was written, run it again")
@@ -348,19 +345,19 @@ class Bucket:
 
     def _inside(self, folder: str) -> tuple[list[Entry], str]:
         """What lies in a folder, and the name of the generation that its ``part.parquet`` is."""
-        prefix = f"{self._key(folder)}/"
+        prefix = f"{self.key(folder)}/"
         found = [entry for entry in self.objects.entries(prefix) if "/" not in entry.key[len(prefix) :]]
-        return found, next((_name(each.tag, each.size) for each in found if each.key == f"{prefix}{PART}"), "")
+        return found, next((name_of(each.tag, each.size) for each in found if each.key == f"{prefix}{PART}"), "")
 
     def _hide(self, folder: str, name: str) -> str:
         """Take a foreign file out of sight of who globs; its rows are about to be in ``part.parquet``."""
-        key = self._key(f"{folder}/{name}")
-        if _ABSORBED.fullmatch(name):  # of one who died here
+        key = self.key(f"{folder}/{name}")
+        if ABSORBED.fullmatch(name):  # of one who died here
             return key
         found = self.objects.get(key)
         if found is None:
             raise FileNotFoundError(f"{folder}/{name}")
-        hidden = self._key(f"{folder}/.absorbed-{name}.away")
+        hidden = self.key(f"{folder}/.absorbed-{name}.away")
         self.objects.put(hidden, found.content, tag=None)
         self.objects.delete(key)
         disk.step("hidden")
@@ -379,7 +376,7 @@ class Bucket:
         entries, current = self._inside(folder)
         for entry in entries:
             name = entry.key.rpartition("/")[2]
-            if _VERSION.fullmatch(name) and (name != current or of_newest) and entry.age >= grace:
+            if VERSION.fullmatch(name) and (name != current or of_newest) and entry.age >= grace:
                 self.objects.delete(entry.key)
                 disk.step("unlinked")
 
@@ -387,7 +384,7 @@ class Bucket:
         """That the server heeds conditions. An object of no content is left, which says when it was tried."""
         if str(root) in self._proved:
             return
-        key = self._key(f"{root}/{_PROBE}")
+        key = self.key(f"{root}/{_PROBE}")
         if self.heeds(root):
             for _ in range(2):  # the second at the latest must be refused
                 try:
@@ -400,165 +397,10 @@ class Bucket:
     def heeds(self, root: place.Root) -> bool:
         """Whether a write is refused that is for what cannot be there. Writes nothing where it is."""
         try:
-            self.objects.put(self._key(f"{root}/{_PROBE}"), b"", tag="0" * 32)
+            self.objects.put(self.key(f"{root}/{_PROBE}"), b"", tag="0" * 32)
         except Outrun:
             return True
         return False
-
-
-class Look:
-    """What is in a lake as it was listed, as few times as can be."""
-
-    def __init__(self, home: Bucket) -> None:
-        self._home = home
-        self._gathered: set[str] = set()
-        self._folders: dict[str, dict[str, None]] = {}
-        self._newest: dict[str, Generation] = {}
-
-    def gather(self, path: str) -> None:
-        """List everything below ``path`` at once."""
-        if self._knows(path):
-            return
-        prefix = self._home._key(f"{path}/")
-        for entry in self._home.objects.entries(prefix):
-            parts = entry.key[len(prefix) :].split("/")
-            at = path
-            for part in parts[:-1]:
-                self._folders.setdefault(at, {})[part] = None
-                at = f"{at}/{part}"
-            self._folders.setdefault(at, {})
-            if parts[-1] == PART:
-                self._newest[at] = generation(at, entry)
-        self._gathered.add(path)
-
-    def folders(self, path: str) -> list[str]:
-        if self._knows(path):
-            return sorted(self._folders.get(path, ()))
-        return sorted(self._home.objects.folders(self._home._key(f"{path}/")))
-
-    def is_folder(self, path: str) -> bool:
-        if self._knows(path):
-            return path in self._folders
-        return self._home.is_folder(path)
-
-    def newest(self, folder: str) -> Generation | None:
-        return self._newest.get(folder) if self._knows(folder) else self._home.newest(folder)
-
-    def _knows(self, path: str) -> bool:
-        while path not in self._gathered:
-            path, sign, _ = path.rpartition("/")
-            if not sign:
-                return False
-        return True
-
-
-class _Held:
-    """A whole generation while a commit is made from it: in memory, or a nameless file of this machine."""
-
-    def __init__(self, home: Bucket, generation: Generation, content: bytes | None) -> None:
-        self.generation = generation
-        self.replaced = False
-        self._home, self._path, self._content = home, generation.path, content
-        self._file: IO[bytes] | None = None
-
-    def opened(self) -> IO[bytes]:
-        if self._content is not None:
-            return io.BytesIO(self._content)
-        if self._file is None:
-            file = tempfile.TemporaryFile(dir=self._home.scratch(self._path))  # noqa: SIM115
-            folder, tag = os.path.dirname(self._path), _tag(self._path)
-            if not self._home.objects.download(self._home._key(f"{folder}/{PART}"), tag, file):
-                file.close()
-                raise Outrun()
-            self._file = file
-        again = os.open(f"/proc/self/fd/{self._file.fileno()}", os.O_RDONLY)  # with a place of its own to read from
-        return os.fdopen(again, "rb")
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-class _Ranges(io.RawIOBase):
-    """A generation that is read in pieces. What is larger than memory is never held as a whole."""
-
-    def __init__(self, home: Bucket, path: str, size: int, first: int, content: bytes) -> None:
-        self._home, self._path, self._size = home, path, size
-        self._first, self._content = first, content  # what came with the opening
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, into: memoryview) -> int:  # type: ignore[override]
-        end = min(self._size, self._at + len(into))
-        if end <= self._at:
-            return 0
-        content = self._bytes(self._at, end)
-        into[: len(content)] = content
-        self._at = end
-        return len(content)
-
-    def _bytes(self, first: int, end: int) -> bytes:
-        if self._first <= first and end <= self._first + len(self._content):
-            return self._content[first - self._first : end - self._first]
-        return self._home.read(self._path, first, end)
-
-
-class _Memory:
-    """Bytes of generations, those that were asked for last: a generation never changes."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._size = 0
-
-    def get(self, path: str, at: int) -> bytes | None:
-        with self._lock:
-            content = self._held.get((path, at))
-            if content is not None:
-                self._held.move_to_end((path, at))
-            return content
-
-    def put(self, path: str, at: int, content: bytes) -> None:
-        with self._lock:
-            self._size += len(content) - len(self._held.pop((path, at), b""))
-            self._held[path, at] = content
-            while self._size > _REMEMBERED:
-                self._size -= len(self._held.popitem(last=False)[1])
-
-
-def _file(raw: _Ranges) -> IO[bytes]:
-    return io.BufferedReader(raw, 64 << 10)
-
-
-def _name(tag: str, size: int) -> str:
-    return f".v-{quote(tag, safe='')}-{size}.pq"
-
-
-def generation(folder: str, found: Found | Entry) -> Generation:
-    """The generation that ``part.parquet`` in ``folder`` is."""
-    return Generation(1, f"{folder}/{_name(found.tag, found.size)}")
-
-
-def is_generation(name: str) -> bool:
-    return _VERSION.fullmatch(name) is not None
-
-
-def is_away(name: str) -> bool:
-    """Whether it is a foreign file that a compaction that died had taken out of sight."""
-    return _ABSORBED.fullmatch(name) is not None
 
 
 def unheeded(endpoint: str) -> str:
@@ -566,10 +408,4 @@ def unheeded(endpoint: str) -> str:
         f"{endpoint} ignores conditional writes (If-Match, If-None-Match), without which two writers would lose rows: "
         "use a server that heeds them (AWS S3, Cloudflare R2, MinIO, Ceph of late), or a local folder"
     )
-
-
-def _tag(path: str) -> str:
-    match = _VERSION.fullmatch(os.path.basename(path))
-    assert match is not None, path
-    return unquote(match[1])
 

@@ -21,7 +21,7 @@ def test_a_relation_that_is_run_after_the_partition_was_replaced_has_its_rows(
     lake: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was found when it was made: the generation that was superseded since can still be read, bytes and all."""
-    monkeypatch.setattr("htxdata.store.bucket._REMEMBERED", 0)
+    monkeypatch.setattr("htxdata.store.bucket_pieces.Memory.most", 0)
     store = Store(lake)
     store.commit(JANUARY, candles(range(5), 1.0))
     with open_lake(lake) as reader:
