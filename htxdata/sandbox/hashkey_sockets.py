@@ -58,8 +58,8 @@ class HashkeyDialect:
     patience: int = 1
     plain: bool = False
 
-    def ping(self, ms: int) -> tuple[str, str]:
-        raise NotImplementedError  # HashKey pings nobody here
+    def ping(self, ms: int) -> None:
+        """HashKey pings nobody here."""
 
     def farewell(self, ms: int) -> bytes | None:
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from .instruments import PERMANENT, Instrument
 from .linear_indicative import _coming
 from .live_books import TICK
@@ -128,7 +130,7 @@ class SummaryFeed(Named):
         return pushed(self.text, "MarketSummary", said)
 
 
-class Regular(Named):
+class Regular(Named, ABC):
     """What is told at whole multiples of an interval (us), and at once to who subscribes."""
 
     every = SECOND
@@ -145,8 +147,9 @@ class Regular(Named):
         self._told = max(self._told, now // self.every)
         return [message for number in due for message in self.at(number * self.every)]
 
+    @abstractmethod
     def at(self, time: int) -> list[Message]:
-        raise NotImplementedError
+        """What is told at that instant."""
 
 
 class FundingFeed(Regular):

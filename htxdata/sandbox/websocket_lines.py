@@ -76,8 +76,8 @@ class Heartbeat(Protocol):
     def patience(self) -> int:
         """How many pings may be unanswered."""
 
-    def ping(self, ms: int) -> tuple[str, str | bytes]:
-        """What a pong must hold, and the text of a ping."""
+    def ping(self, ms: int) -> tuple[str, str | bytes] | None:
+        """What a pong must hold, and the text of a ping; None where nobody is pinged."""
 
     def farewell(self, ms: int) -> bytes | None:
         """What is said before the connection is closed."""
@@ -146,9 +146,11 @@ class Line:
                 self.say(farewell)
             self.drop("unanswered pings", politely=True)
             return
-        key, text = self._heartbeat.ping(ms)
-        self.unanswered[key] = None
-        self.say(text if isinstance(text, bytes) else text.encode())
+        ping = self._heartbeat.ping(ms)
+        if ping is not None:
+            key, text = ping
+            self.unanswered[key] = None
+            self.say(text if isinstance(text, bytes) else text.encode())
 
     def answered(self, key: str) -> None:
         """A pong came: what was asked before it need not be answered any more."""
