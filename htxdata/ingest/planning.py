@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from htxdata.errors import CorruptPartition
+from htxdata.errors import CorruptPartition, Unreachable
 from htxdata.ingest.asked import Request, known_instruments, meant, said_where, window_from
 from htxdata.ingest.heal import heal_lake, heal_tape
 from htxdata.ingest.named import resolve
@@ -26,6 +26,7 @@ from htxdata.ingest.plan import (
     to_ask,
 )
 from htxdata.ingest.session import Session
+from htxdata.ingest.unlisted import open_windows, series_by_word
 from htxdata.market import Listing, Series
 from htxdata.schema import dataset as dataset_named
 from htxdata.store.footer import Footer, Span
@@ -62,7 +63,15 @@ def make_plans(
     wanted: dict[tuple[Series, Window], _Wanted] = {}
     for request, window in checked:
         venue = venue_named(request.venue)
-        known = known_instruments(session, request, moment, ask)
+        try:
+            known = known_instruments(session, request, moment, ask)
+        except Unreachable as error:  # the other venues are asked all the same
+            if session.stop.is_set():
+                raise
+            for series in series_by_word(request.dataset, venue, request.symbols, request.periods):
+                for part in open_windows(session.store, series, venue, window, moment):
+                    session.unlisted[series, part] = str(error)
+            continue
         with said_where(request):
             found = meant(request, venue, known, window, moment, session.say if heal else lambda text: None)
         for series, part in found:

@@ -184,6 +184,7 @@ def account(plans: Sequence[SeriesPlan], outcomes: Sequence[Outcome], session: S
     for series, (window, error) in session.damaged.items():
         report.missing.append((series, Missing(window, str(error))))
         report.damaged.append(str(error))
+    report.missing += [(series, Missing(part, why)) for (series, part), why in session.unlisted.items()]
     for venue in sorted({plan.series.venue for plan in plans}):
         try:
             report.healed += heal_gaps(session.store, venue)

@@ -44,6 +44,9 @@ class Session:
         self.proven: dict[str, int] = {}
         self.damaged: dict[Series, tuple[Window, CorruptPartition]] = {}
         """Series left out because a file of theirs cannot be read, and what was asked of them."""
+        self.unlisted: dict[tuple[Series, Window], str] = {}
+        """What was left out because its venue could not be asked which symbols it has, and why."""
+        self._silent: dict[str, Unreachable] = {}
         self._clients: dict[str, Client] = {}
         self._listings: dict[str, tuple[Parsed, int] | None] = {}
         self._births: dict[tuple[str, str], int | None] = {}
@@ -191,11 +194,19 @@ class Session:
     # ------------------------------------------------------------------------------------------ instruments
 
     def instruments(self, venue: Venue) -> tuple[Parsed, int] | None:
-        """The venue's list of instruments and when we heard it; asked once per run. ``None`` where it gives none."""
+        """The venue's list of instruments and when we heard it; asked once per run. ``None`` where it gives none.
+        Where nobody answers, ``Unreachable``, at once when it is asked for again."""
         with self._lock:
             if venue.name in self._listings:
                 return self._listings[venue.name]
-        answer = self._ask_instruments(venue)
+            if venue.name in self._silent:
+                raise self._silent[venue.name]
+        try:
+            answer = self._ask_instruments(venue)
+        except Unreachable as error:
+            with self._lock:
+                self._silent[venue.name] = error
+            raise
         with self._lock:
             self._listings[venue.name] = answer
         return answer
@@ -205,6 +216,7 @@ class Session:
         with self._lock:
             self._listings.pop(venue.name, None)
             self._facts.pop(venue.name, None)
+            self._silent.pop(venue.name, None)
 
     def _ask_instruments(self, venue: Venue) -> tuple[Parsed, int] | None:
         refusals = []

@@ -552,6 +552,8 @@ def test_an_unreachable_host_ends_with_3_and_is_named(
     assert f"127.0.0.1:{port}" in answer.err
     assert "refused" in answer.err.lower()
     assert (answer.out, "Traceback" in answer.err) == ("", False)
+    series = " ".join(("klines", FILLED[3], FILLED[5], FILLED[7]))
+    assert f"missing: {series} [" in answer.err
 
 
 def test_a_damaged_partition_is_named_and_nothing_is_overwritten(filled: Path, capsys: Captured) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from htxdata.config import Keep, Settings
 from htxdata.errors import ConfigError, UsageError
+from htxdata.ingest import session as session_room
 from htxdata.ingest.asked import Request, keep_requests, window_from
 from htxdata.ingest.outcome import Missing
 from htxdata.ingest.planning import make_plans
@@ -20,6 +23,7 @@ from htxdata.market import PERIODS, Series
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.store.partition import Store
 from htxdata.timeline import DAY, HOUR, MINUTE, SECOND, Window, iso, parse_instant
+from htxdata.transport.http import Client
 from tests.truth import (
     assert_candles,
     assert_covers,
@@ -459,3 +463,27 @@ def test_a_plan_asks_nothing_and_touches_nothing(tmp_path: Path, sandbox: Sandbo
     assert (plan.series.symbol, len(plan.jobs), plan.rows) == ("btcusdt", 1, 31 * 1440)
     assert len(sandbox.requests) == asked
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_venue_that_does_not_answer_leaves_the_others_theirs(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose list cannot be had is missing, each span by the words it was asked for with, the others are filled; what
+    the lake has whole already is not missing."""
+    monkeypatch.setattr(session_room, "Client", partial(Client, jitter=lambda: 0.0))
+    day = ("2026-03-01", "2026-03-02")
+    settings = settings_for(sandbox, tmp_path)
+    kept = klines("htx-spot", "bmtusdt", "60min", *day)
+    assert fill(settings, kept).complete
+    deaf = replace(settings, hosts={**settings.hosts, "htx_spot_rest": "http://127.0.0.1:9"})
+    report = fill(
+        deaf, kept, klines("htx-spot", "ETHUSDT", "60min", *day), klines("htx-spot", "btc*", "1day", *day),
+        fundings("BTC-USDT", *day),
+    )  # fmt: skip
+    assert [(str(series), str(missing.window)) for series, missing in report.missing] == [
+        ("klines htx-spot ethusdt 60min", "[2026-03-01T00:00:00Z, 2026-03-02T00:00:00Z)"),
+        ("klines htx-spot btc* 1day", "[2026-03-01T16:00:00Z, 2026-03-02T16:00:00Z)"),
+    ]
+    assert all("cannot connect" in missing.why for _, missing in report.missing)
+    assert_fundings(tmp_path / "lake", sandbox, "BTC-USDT", *day)
+    assert fill(deaf, kept).complete
