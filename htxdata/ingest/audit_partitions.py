@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from htxdata.errors import CorruptPartition
 from htxdata.ingest.audit_rows import Finding, Held, opened
@@ -25,6 +26,13 @@ APART = 12 * HOUR
 """The longest interval is 8 hours, and late settlements came up to 11 hours after the one before (2021-2023)."""
 
 
+def _captured(held: Held) -> bool:
+    """Whether a capture has told some of it. The spans may not say so: what REST answered for keeps its name."""
+    if any(span.source == "ws" for span in held.footer.spans):
+        return True
+    return any(pc.any(pc.equal(batch["source"].cast("string"), "ws")).as_py() for batch in held.batches(["source"]))
+
+
 def coverage(held: Held) -> Iterator[Finding]:
     """The footer's spans beside the rows: counts agree, no row is outside, ``present`` means a candle in every slot."""
     declared, partition = held.declared, held.partition
@@ -34,14 +42,17 @@ def coverage(held: Held) -> Iterator[Finding]:
     starts = np.array([span.start for span in spans], dtype=np.int64)
     ends = np.array([span.end for span in spans], dtype=np.int64)
     counts = np.zeros(len(spans), dtype=np.int64)
-    captured = any(span.source == "ws" for span in spans)
+    captured: bool | None = None
     kept: list[Any] = []
     for times in held.times():
         at = starts.searchsorted(times, side="right") - 1
         inside = (at >= 0) & (times < ends[at]) if len(spans) else np.zeros(len(times), dtype=bool)
         counts += np.bincount(at[inside], minlength=len(spans))
+        outside = times[~inside].tolist()
+        if outside and captured is None:
+            captured = _captured(held)
         # Of a capture, what came just before and after the time that it can answer for is kept all the same.
-        for time in times[~inside].tolist() if not captured else ():
+        for time in outside if not captured else ():
             yield Finding("coverage", partition.series, time, declared.time_column, None, None,
                           "the row lies in no span of its footer")  # fmt: skip
         if declared.density == "grid":

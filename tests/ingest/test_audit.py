@@ -525,6 +525,20 @@ def test_footers_that_say_otherwise_than_the_rows(store: Store) -> None:
     ]
 
 
+def test_what_a_capture_told_just_outside_its_time_is_no_finding(store: Store) -> None:
+    """Also where REST answered for all of that time, and its name alone is in the footer."""
+    partition = store.partitions(Series("trades", *SPOT))[0]
+    (span,) = store.spans(partition)
+    table = store.read(partition)
+    assert table is not None
+    held = times(table, "trade_time")
+    late = held[-1]
+    rewrite(store, partition, footer=Footer((span._replace(end=late, rows=sum(at < late for at in held)),)))
+    assert {found[0] for found in seen(store, dataset="trades")} == {"coverage"}
+    rewrite(store, partition, lambda t: with_value(t, "source", len(t) - 1, "ws"))
+    assert seen(store, dataset="trades") == []
+
+
 def test_a_file_that_cannot_be_read_is_a_finding(store: Store) -> None:
     """Of its whole partition, whichever part of it is audited; the others are audited all the same."""
     line = kline("1min")
