@@ -24,7 +24,7 @@ MOST_ROWS_ON_SCREEN = 500
 
 
 def write(table: pa.Table, form: str, output: str | None) -> None:
-    """Write ``table`` to a file (whole or not at all) or to stdout."""
+    """Write ``table`` to a file (whole or not at all) or to stdout, which ``-`` is too."""
     with _target(output) as target:
         if form == "parquet":
             pq.write_table(table, target, compression="zstd")
@@ -40,7 +40,7 @@ def write(table: pa.Table, form: str, output: str | None) -> None:
 
 @contextlib.contextmanager
 def _target(output: str | None) -> Iterator[BinaryIO]:
-    if output is None:
+    if output in (None, "-"):
         sys.stdout.flush()
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from htxdata import config
 from htxdata.cli import show
 from htxdata.errors import CorruptPartition, UsageError
-from htxdata.timeline import iso
+from htxdata.timeline import iso, parse_instant
 
 
 def settings_of(options: argparse.Namespace) -> config.Settings:
@@ -281,6 +282,24 @@ def check_names(options: argparse.Namespace) -> None:
             check_period(period)
 
 
+def bounds(options: argparse.Namespace) -> tuple[int | None, int | None]:
+    """``--start`` and ``--end`` of what is stored, open where one is left out; ``UsageError`` where nothing can lie
+    between them."""
+    found: list[int | None] = []
+    for name in ("start", "end"):
+        text = getattr(options, name)
+        try:
+            found.append(None if text is None else parse_instant(text))
+        except UsageError as error:
+            raise UsageError(f"--{name}: {error}") from None
+    start, end = found
+    if start is not None and end is not None and end <= start:
+        raise UsageError(f"--end {options.end!r} is not after --start {options.start!r}: the range is empty")
+    if start is not None and start >= (now := time.time_ns() // 1000):
+        raise UsageError(f"--start {options.start!r} lies in the future; it is {iso(now // 1_000_000 * 1_000_000)}")
+    return start, end
+
+
 _MOST_HOLES = 8
 
 
@@ -313,7 +332,7 @@ def query(options: argparse.Namespace) -> int:
     with Lake(config.lake(settings_of(options))) as lake:
         if options.print_views:
             text = lake.views_sql()
-            if options.output is None:
+            if options.output in (None, "-"):
                 sys.stdout.write(text)
             else:
                 Path(options.output).write_text(text, encoding="utf-8")

@@ -132,7 +132,10 @@ def distil(options: argparse.Namespace) -> int:
 
     venues = [venue_named(options.venue)] if options.venue else [v for v in VENUES if v.feeds]
     if options.feed and not any(f.name == options.feed for v in venues for f in v.feeds):
-        feeds_of(venues[0], [options.feed])  # says which there are
+        if options.venue:
+            feeds_of(venues[0], [options.feed])  # says which there are
+        known = ", ".join(dict.fromkeys(feed.name for venue in venues for feed in venue.feeds))
+        raise UsageError(f"--feed {options.feed!r} is not a feed: choose from {known}")
     settings = settings_of(options)
     with show.counting("reels") as step:
         done = run(

@@ -49,6 +49,10 @@ def _command(
     return parser
 
 
+_FILLED = (
+    "klines mark_klines index_klines premium_klines estimated_rate_klines trades funding_rates open_interest "
+    "liquidations book_changes index_constituents; with a key own_fills own_orders"
+)
 _VENUES = "htx-spot, htx-linear, htx-inverse, htx-futures, htx-permanent, hashkey"
 """Spelled out: `--help` loads no venue. tests/cli/test_options.py compares."""
 
@@ -127,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
         "--start 2024-01-01 --end 2024-02-01",
         "Without a DATASET: what `htxdata sync` would do.", common,
     )  # fmt: skip
-    plan.add_argument("dataset", nargs="?", metavar="DATASET", help="klines, funding_rates")
+    plan.add_argument("dataset", nargs="?", metavar="DATASET", help=_FILLED)
     _series(plan, required=False)
     _range(plan, required=False)
     plan.add_argument("--json", action="store_true", help="print JSON")
@@ -138,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
         "--start 2024-01-01 --end 2024-01-08",
         "Stop it at will: the same command goes on from there.", common,
     )  # fmt: skip
-    backfill.add_argument("dataset", metavar="DATASET", help="klines, funding_rates")
+    backfill.add_argument("dataset", metavar="DATASET", help=_FILLED)
     _series(backfill, required=True)
     _range(backfill, required=True)
 
@@ -169,8 +173,10 @@ def parser() -> argparse.ArgumentParser:
         help="of the feeds klines and index; 1min where left out; once per value",
     )  # fmt: skip
     capture.add_argument(
-        "--levels", type=int, metavar="N", help="of books, on each side: 5 20 150 400 on spot, 20 150 on contracts"
-    )
+        "--levels", type=int, metavar="N",
+        help="of books, on each side: 5 20 150 400 on htx-spot, 5 10 20 50 100 on htx-permanent, 20 150 on HTX's "
+        "other contracts",
+    )  # fmt: skip
     capture.add_argument("--for", dest="lasting", metavar="T", help="30s, 10m, 1h30m, 2d; until stopped where left out")
     capture.add_argument(
         "--rotate", default="1h", metavar="T", help="how long one connection and its tape last (%(default)s)"

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from htxdata import config
 from htxdata.cli import show
-from htxdata.cli.commands import check_names, settings_of
+from htxdata.cli.commands import bounds, check_names, settings_of
 from htxdata.errors import UsageError
 from htxdata.store.whole import replace_text
-from htxdata.timeline import parse_instant
 
 
 def report(options: argparse.Namespace) -> int:
@@ -19,9 +18,7 @@ def report(options: argparse.Namespace) -> int:
     from htxdata.research.report.standing import Chosen
 
     check_names(options)
-    start, end = (_instant(name, getattr(options, name)) for name in ("start", "end"))
-    if start is not None and end is not None and end <= start:
-        raise UsageError(f"--end {options.end!r} is not after --start {options.start!r}: the range is empty")
+    start, end = bounds(options)
     settings = settings_of(options)
     chosen = Chosen(
         options.dataset, options.venue, options.symbol or None, options.period or None, start, end
@@ -33,13 +30,6 @@ def report(options: argparse.Namespace) -> int:
     for why in broken:
         show.note(f"htxdata: not in the report: {why}")
     return 3 if broken else 0
-
-
-def _instant(option: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_instant(text)
-    except UsageError as error:
-        raise UsageError(f"--{option}: {error}") from None
 
 
 def _replace(output: str, text: str) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable
-from typing import TypeVar
 
 from htxdata import config
 from htxdata.cli import show
-from htxdata.cli.commands import settings_of
+from htxdata.cli.commands import bounds, settings_of
 from htxdata.errors import UsageError
-from htxdata.timeline import parse_duration, parse_instant
-
-_Value = TypeVar("_Value")
+from htxdata.timeline import parse_duration
 
 MOST_HOLES = 12
 """Told one by one; of the others, how many."""
@@ -25,8 +21,8 @@ def export(options: argparse.Namespace) -> int:
     from htxdata.research.lake import Lake
 
     which = engine(options.engine)
-    start, end = (_read(option, getattr(options, option), parse_instant) for option in ("start", "end"))
-    latency = _read("latency", options.latency, duration)
+    start, end = bounds(options)
+    latency = _seconds("latency", options.latency)
     lake = Lake(config.lake(settings_of(options)))
     with contextlib.closing(lake), show.counting("symbols") as step:
         done = export(
@@ -53,9 +49,9 @@ def export(options: argparse.Namespace) -> int:
     return 3
 
 
-def _read(option: str, text: str | None, reader: Callable[[str], _Value]) -> _Value | None:
+def _seconds(option: str, text: str | None) -> float | None:
     try:
-        return None if text is None else reader(text)
+        return None if text is None else duration(text)
     except UsageError as error:
         raise UsageError(f"--{option}: {error}") from None
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from htxdata import config
 from htxdata.cli import show
-from htxdata.cli.commands import check_names, settings_of
-from htxdata.errors import UsageError
-from htxdata.timeline import iso, parse_instant
+from htxdata.cli.commands import bounds, check_names, settings_of
+from htxdata.timeline import iso
 
 if TYPE_CHECKING:
     from htxdata.ingest.audit import Finding, Report
@@ -35,7 +34,7 @@ def audit(options: argparse.Namespace) -> int:
     check_names(options)
     settings = settings_of(options)
     store = Store(config.lake(settings))
-    start, end = (_instant(option, getattr(options, option)) for option in ("start", "end"))
+    start, end = bounds(options)
     with show.counting("partitions") as step:
         report = run(
             store, **_chosen(options), start=start, end=end,
@@ -53,13 +52,6 @@ def audit(options: argparse.Namespace) -> int:
         values = f"{show.thousands(count)} value{'s' * (count != 1)}"
         show.note(f"{series}: {values} of more digits than a DOUBLE carries, stored as the nearest one")
     return 3 if report.findings else 0
-
-
-def _instant(option: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_instant(text)
-    except UsageError as error:
-        raise UsageError(f"--{option}: {error}") from None
 
 
 def _findings_table(findings: list[Finding]) -> str:

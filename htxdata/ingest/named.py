@@ -62,10 +62,7 @@ def resolve(
     venue = venue_named(venue_name)
     entry = dataset_named(dataset)
     if dataset not in venue.datasets():
-        have = sorted({d for v in VENUES for d in v.datasets()})
-        where = [v.name for v in VENUES if dataset in v.datasets()]
-        hint = f"it is on {', '.join(where)}" if where else f"choose from {', '.join(have)}"
-        raise UsageError(f"{dataset} of {venue.name} cannot be backfilled: {hint}")
+        raise UsageError(f"{dataset} of {venue.name} cannot be backfilled: {_elsewhere(dataset, venue)}")
     if entry.has_period:
         chosen = match_periods(venue, dataset, periods)
     elif periods:
@@ -77,6 +74,18 @@ def resolve(
         for symbol in having(venue, dataset, match_symbols(venue, symbols, listed))
         for period in chosen
     ]
+
+
+def _elsewhere(dataset: str, venue: Venue) -> str:
+    """How else a dataset comes, or which can be had of the venue."""
+    where = [other.name for other in VENUES if dataset in other.datasets()]
+    ways = [f"it is on {', '.join(where)}"] if where else []
+    feed = next((feed for feed in venue.feeds if feed.dataset == dataset), None)
+    if feed is not None:
+        ways.append(f"here `htxdata capture --feed {feed.name}` hears it")
+    if dataset == "instruments" or venue.polls_for(dataset):
+        ways.append(f"`htxdata snapshot {dataset}` looks at it")
+    return "; ".join([*ways, f"choose from {', '.join(sorted(venue.datasets()))}"])
 
 
 def having(venue: Venue, dataset: str, symbols: Sequence[str]) -> list[str]:

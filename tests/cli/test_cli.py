@@ -389,7 +389,8 @@ def swap(option: str, value: str) -> list[str]:
 WRONG = [
     (swap("--venue", "htx-sopt"), ["--venue", "'htx-sopt'", "htx-spot", "htx-linear"]),
     (["backfill", "candles", *SPOT[2:]], ["'candles'", "klines"]),
-    (["backfill", "instruments", *SPOT[2:]], ["instruments of htx-spot cannot be backfilled", "klines"]),
+    (["backfill", "instruments", *SPOT[2:]], ["instruments of htx-spot cannot be", "snapshot instruments", "klines"]),
+    (["backfill", "quotes", *SPOT[2:]], ["quotes of htx-spot cannot be", "capture --feed quotes", "klines, own_fills"]),
     (["backfill", "funding_rates", *SPOT[2:]], ["funding_rates of htx-spot", "htx-linear"]),
     (swap("--period", "2min"), ["--period", "'2min'", "1min", "5min"]),
     (swap("--period", "9*"), ["--period", "'9*'", "1min"]),
@@ -407,6 +408,11 @@ WRONG = [
     ([], ["COMMAND"]),
     (["--config", "nowhere.toml", "coverage"], ["'nowhere.toml'"]),
     (["coverage", "--venue", "htx-sopt"], ["--venue", "'htx-sopt'"]),
+    (["audit", "--start", DAY1, "--end", "2025-06-01"], ["--end", "'2025-06-01'", "not after"]),
+    (["audit", "--start", "2199-01-01"], ["--start", "'2199-01-01'", "future"]),
+    (["report", "--start", "2199-01-01"], ["--start", "'2199-01-01'", "future"]),
+    (["distil", "--feed", "ticks"], ["--feed", "'ticks'", "trades", "liquidations"]),
+    (["distil", "--venue", "htx-spot", "--feed", "funding"], ["--feed", "'funding'", "htx-spot has trades"]),
     (["coverage", "kline"], ["'kline'", "klines"]),
     (["coverage", "--period", "2min"], ["--period", "'2min'"]),
     (["plan", "klines"], ["--venue"]),
@@ -564,6 +570,15 @@ def test_a_damaged_partition_is_named_and_nothing_is_overwritten(filled: Path, c
         assert main(words) == 1
         assert newest.name in capsys.readouterr().err
     assert newest.read_bytes() == b"PAR1 no more"
+
+
+def test_a_dash_is_stdout(config: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """As in other commands: of an answer, and of the views."""
+    assert main(["query", "select 1 as a", "--format", "csv", "--output", "-"]) == 0
+    assert capsysbinary.readouterr().out == b'"a"\n1\n'
+    assert main(["query", "--print-views", "--output", "-"]) == 0
+    assert b"klines" in capsysbinary.readouterr().out
+    assert not Path("-").exists()
 
 
 def test_the_views_can_be_made_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htxdata.cli import main, show
-from htxdata.cli.options import _VENUES, parser
+from htxdata.cli.options import _FILLED, _VENUES, parser
 from htxdata.errors import UsageError
 from htxdata.venues import VENUES
 
@@ -39,6 +39,18 @@ def test_a_backfill_is_read() -> None:
 def test_help_names_every_venue() -> None:
     """What `--help` spells out, so that it loads no venue, is what there is."""
     assert sorted(_VENUES.split(", ")) == sorted(venue.name for venue in VENUES)
+
+
+def test_help_names_every_dataset_feed_and_depth() -> None:
+    """Of `backfill` and `plan` all that can be filled, of `capture` all feeds and how deep their books are."""
+    filled = {name for venue in VENUES for name in venue.datasets()}
+    assert set(_FILLED.replace("; with a key", "").split()) == filled
+    (capture,) = [a for a in parser()._actions if a.choices is not None and "capture" in a.choices]
+    said = {action.dest: str(action.help) for action in capture.choices["capture"]._actions}  # type: ignore[index, call-overload]
+    feeds = [feed for venue in VENUES for feed in venue.feeds]
+    assert {feed.name for feed in feeds} <= set(re.findall(r"\w+", said["feed"]))
+    forms = {form.levels for feed in feeds for form in (feed, *feed.forms)} - {None}
+    assert forms == set(map(int, re.findall(r"\b\d+\b", said["levels"])))
 
 
 @pytest.mark.parametrize("line", ["--config x.toml sync", "sync --config x.toml"])

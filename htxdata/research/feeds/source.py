@@ -24,7 +24,7 @@ from htxdata.store import ledger
 from htxdata.store.footer import Span
 from htxdata.store.lake import Instant, instant_of
 from htxdata.store.layout import Selection
-from htxdata.timeline import Grid, Window, intersect, subtract
+from htxdata.timeline import Grid, Window, intersect, iso, subtract
 from htxdata.venues import venue as venue_named
 
 Ints = NDArray[np.int64]
@@ -120,7 +120,7 @@ class Source:
         self._may_fund = funding and "funding_rates" in venue_named(venue).datasets()
         self.low, self.high = instant_of(start, "start"), instant_of(end, "end")
         if self.low is not None and self.high is not None and self.high <= self.low:
-            raise UsageError(f"--start {start} --end {end}: the end must come after the start")
+            raise UsageError(f"end {iso(self.high)} is not after start {iso(self.low)}: the range is empty")
         self.holes: list[Hole] = []
         self.on_read: Callable[[str], None] = lambda what: None
         """Who is told what is read next."""
