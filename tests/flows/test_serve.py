@@ -169,7 +169,7 @@ def test_a_restart_goes_on_and_repeats_what_was_killed(tmp_path: Path, acted: li
     work.step({}, NOON)
     for child, how in zip(list(work.running), ("killed", "complete"), strict=True):
         child.how = how  # type: ignore[attr-defined]
-    work.step({}, NOON + 1)
+    work.step({"PREFECT_API_URL": "http://127.0.0.1:9/api"}, NOON + 1)  # (without one its server is gone as well)
     assert acted == [["run-capture"]]
     again = serving(tmp_path, SYNC)
     again.step({}, NOON + 2)
