@@ -26,7 +26,6 @@ from htxdata.venues.hashkey import orders as hashkey
 from htxdata.venues.hashkey.symbols import is_perpetual
 from htxdata.venues.htx import orders, own
 from htxdata.venues.permanent import orders as permanent
-from htxdata.venues.permanent.own import BALANCE
 from htxdata.venues.terms import Venue
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -89,7 +88,8 @@ class _Trader:
 
     def _introduce(self, venue: Venue, keys: Keys) -> None:
         """Ask whether the key is taken, before anything is told with it."""
-        raise NotImplementedError
+        assert venue.proof is not None
+        self._client.get(venue.proof.ask)
 
     def __enter__(self) -> Self:
         return self
@@ -197,9 +197,6 @@ class HashKeyTrader(_NamingTrader):
         state_of=hashkey.state_of, by_client_id=hashkey.by_client_id, no_order="-1143",  # (error table [doc])
     )  # fmt: skip
 
-    def _introduce(self, venue: Venue, keys: Keys) -> None:
-        self._client.get(hashkey.ACCOUNT)
-
     def _placing(self, symbol: str, side: str, kind: str, amount: str, price: str | None, client: str) -> Words:
         if is_perpetual(symbol):
             raise UsageError(f"{symbol!r:.80} is a perpetual: pairs alone are traded here")
@@ -218,9 +215,6 @@ class PermanentTrader(_Trader):
         cancel=lambda number: (permanent.CANCEL, permanent.cancel_body(number)), by_id=permanent.by_id,
         state_of=permanent.state_of,
     )  # fmt: skip
-
-    def _introduce(self, venue: Venue, keys: Keys) -> None:
-        self._client.get(BALANCE)
 
     def place(self, symbol: str, side: str, kind: str, contracts: str | Decimal, price: str | Decimal) -> str:
         """Tell one order, once; gives its number. ``contracts`` is a whole number of them.

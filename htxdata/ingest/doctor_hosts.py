@@ -19,7 +19,7 @@ from htxdata.protocol.backoff import Patience
 from htxdata.protocol.wire import LimitHeaders, Reply, Request
 from htxdata.transport import download
 from htxdata.transport.budget import Budget
-from htxdata.transport.http import Client, Judge, Sign
+from htxdata.transport.http import Client, Headers, Judge, Sign
 from htxdata.transport.line import Limits
 from htxdata.transport.reach import reach
 from htxdata.venues import VENUES
@@ -201,11 +201,11 @@ def _budget(settings: Settings, key: str, base: str) -> Budget:
 
 def _client(
     base: str, budget: Budget, judge: Judge, stop: threading.Event, limits: LimitHeaders | None,
-    sign: Sign | None = None,
+    sign: Sign | None = None, headers: Headers | None = None,
 ) -> Client:
     """Hardly any patience."""
     return Client(
-        base.rstrip("/"), budget, judge, limits, sign=sign, stop=stop,
+        base.rstrip("/"), budget, judge, limits, sign=sign, headers=headers, stop=stop,
         patience=Patience(attempts=1, throttles=1, bans=1, seconds=STEP_S),
         limits=Limits(connect_s=STEP_S, silence_s=STEP_S, total_s=STEP_S, body_bytes=8 << 20),
     )  # fmt: skip

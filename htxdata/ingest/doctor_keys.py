@@ -1,7 +1,8 @@
 """The key that is set: is it taken, what may it do, where from, for how long. One that may more than read: loudly.
 
 The venue is asked about the key with the key itself, and never for it by name: no request holds the key outside its
-signature.
+signature. HTX tells what a key may do. HashKey and permanent do not: that it is taken is all that can be seen there,
+and said; whether it may trade is for who made it to see.
 """
 
 from __future__ import annotations
@@ -13,24 +14,41 @@ from typing import Any
 
 from htxdata.config import Settings
 from htxdata.errors import BadReply, ConfigError, HtxdataError, KeyRefused
-from htxdata.ingest.doctor_hosts import STEP_S, _budget, _client, _paused
+from htxdata.ingest.doctor_hosts import STEP_S, Skew, _budget, _client, _paused, _rest
 from htxdata.ingest.doctor_terms import Check, counted
 from htxdata.keys import NAMES, Keys, find_keys
 from htxdata.protocol.wire import Request
+from htxdata.transport.http import Client
 from htxdata.venues import VENUES
-from htxdata.venues.terms import KeyRow, Venue
+from htxdata.venues.terms import KeyRow, Proof, Venue
 
 SOON_DAYS = 14
 """So many days before its end a key is worth a warning."""
 
-_ADVICE = (
-    ("time", "this machine's clock is off by more than five minutes: let it be set by NTP (timedatectl set-ntp true)"),
-    ("IP", "the key is bound to other addresses: add this machine's, or make a key for it"),
+_CLOCK = "this machine's clock is off by more than {}: let it be set by NTP (timedatectl set-ntp true)"
+_ADDRESS = "the key is bound to other addresses: add this machine's, or make a key for it"
+_SECRET = "its secret half is another key's, or was cut: set both halves anew"
+_READING = "it lacks the permission to read: make a read-only key"
+_HUOBI = (
+    ("time", _CLOCK.format("five minutes")),
+    ("IP", _ADDRESS),
     ("Access key", "there is no such key (any more): one without a bound address ends after 90 days; make a new one"),
-    ("Verification", "its secret half is another key's, or was cut: set both halves anew"),
-    ("login", "it lacks the permission to read: make a read-only key"),
+    ("Verification", _SECRET),
+    ("login", _READING),
+    ("Login", _READING),
 )
-
+_ADVICE: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "htx": _HUOBI,
+    "hashkey": (  # hashkey-api 6, its table of errors [doc]
+        ("-1021", _CLOCK.format("five seconds, or is a second ahead")),
+        ("0202", _ADDRESS),
+        ("0102", "there is no such key (any more): make a new one"),
+        ("0103", "it has ended: make a new one"),
+        ("0001", _SECRET),
+        ("-1005", _READING),
+    ),
+    "permanent": _HUOBI,  # what it says is written nowhere: as Huobi elsewhere
+}
 
 class KeyCheck:
     """The check of one venue's key, under way from the beginning, in a thread that nobody has to wait for."""
@@ -55,9 +73,24 @@ class KeyCheck:
 
 
 def key_checks(settings: Settings, environ: Mapping[str, str]) -> list[KeyCheck]:
-    """One for every owner of keys whose venues can be asked about them, or of whose key something is set."""
-    asked = {venue.keys for venue in VENUES if venue.permits is not None}
+    """One for every owner of keys whose venue has an address; of one without, where something of a key is set."""
+    asked = {
+        venue.keys
+        for venue in VENUES
+        if _is_asked(venue) and (settings.hosts.get(venue.host) or _is_set(venue.keys, environ))
+    }
     return [KeyCheck(owner, settings, environ) for owner in NAMES if owner in asked]
+
+
+def _is_asked(venue: Venue) -> bool:
+    return venue.permits is not None or venue.proof is not None
+
+
+def _is_set(owner: str, environ: Mapping[str, str]) -> bool:
+    try:
+        return find_keys(owner, environ) is not None
+    except ConfigError:
+        return True
 
 
 def _check(name: str, owner: str, settings: Settings, environ: Mapping[str, str], stop: threading.Event) -> Check:
@@ -68,26 +101,69 @@ def _check(name: str, owner: str, settings: Settings, environ: Mapping[str, str]
     if keys is None:
         says = "none is set, and none is needed but for own_* datasets (docs/keys.md)"
         return Check(name, "ok", says, {"set": False})
-    venue = next(venue for venue in VENUES if venue.keys == owner and venue.permits is not None)
-    base, permits = settings.hosts.get(venue.host) or "", venue.permits
-    assert permits is not None
+    venue = next(venue for venue in VENUES if venue.keys == owner and _is_asked(venue))
+    base = settings.hosts.get(venue.host) or ""
     if not base:
         return Check(name, "ok", f"not asked: {venue.host} has no address", {"set": True})
     budget = _budget(settings, venue.host, base)
     if (paused := _paused(venue.host, base, budget)) is not None:
         return Check(name, "warning", paused.says, {"set": True})
-    with _client(base, budget, venue.judge, stop, venue.limit_headers, partial(_signed, venue, keys)) as client:
+    with _client(
+        base, budget, venue.judge, stop, venue.limit_headers, partial(_signed, venue, keys),
+        lambda request: venue.headers(keys),
+    ) as client:  # fmt: skip
         try:
-            user = permits.user_of(client.get(permits.user))
-            row = permits.key_of(client.get(permits.ask(user)), keys)
+            row = _told(venue, client, keys)
         except KeyRefused as error:
-            advice = next((text for word, text in _ADVICE if word in str(error)), "see docs/keys.md")
+            advice = next((text for word, text in _ADVICE[owner] if word in str(error)), "see docs/keys.md")
             return Check(name, "problem", f"{error}: {advice}", {"set": True, "taken": False})
         except BadReply as error:
             return Check(name, "warning", f"the key is taken, but not told of: {error}", {"set": True, "taken": True})
         except HtxdataError as error:
             return Check(name, "warning", f"could not be asked: {error}", {"set": True})
-    return _judged(name, row)
+    if row is not None:
+        return _judged(name, row)
+    assert venue.proof is not None
+    return _proven(name, owner, venue.proof, _skew(settings, venue, base, stop))
+
+
+def _skew(settings: Settings, venue: Venue, base: str, stop: threading.Event) -> Skew | None:
+    """How far this machine's clock is off, where the venue says how far it may be and tells its time."""
+    if venue.proof is None or venue.proof.late is None:
+        return None
+    try:
+        return _rest(settings, venue.host, base, venue, stop).skew
+    except HtxdataError:
+        return None
+
+
+def _told(venue: Venue, client: Client, keys: Keys) -> KeyRow | None:
+    """What the venue says of the key; None where it is taken, and nothing is said of it."""
+    permits = venue.permits
+    if permits is None:
+        assert venue.proof is not None
+        client.get(venue.proof.ask)
+        return None
+    user = permits.user_of(client.get(permits.user))
+    return permits.key_of(client.get(permits.ask(user)), keys)
+
+
+def _proven(name: str, owner: str, proof: Proof, skew: Skew | None) -> Check:
+    """What is to be said of a key that is taken by a venue that says no more of it."""
+    details: dict[str, Any] = {"set": True, "taken": True, "permissions": None, "addresses": None, "days_left": None}
+    says = (
+        f"taken: it signed a question, which was answered. What it may do, from where and for how long, {owner} does "
+        "not tell: see on the page where you made it that it can only read"
+    )
+    if skew is None or proof.late is None or proof.early is None:
+        return Check(name, "ok", says, details)
+    details["ahead_seconds"] = round(skew.seconds, 3)
+    limit = proof.early if skew.seconds > 0 else proof.late
+    if abs(skew.seconds) - skew.give <= limit / 2:
+        return Check(name, "ok", says, details)
+    where = "ahead of" if skew.seconds > 0 else "behind"
+    off = f"this machine's clock is {abs(skew.seconds):.1f} s {where} {owner}'s, and {limit:g} s is the most it bears"
+    return Check(name, "warning", f"{off}: let it be set by NTP (timedatectl set-ntp true). {says}", details)
 
 
 def _signed(venue: Venue, keys: Keys, request: Request, host: str, now: int) -> tuple[tuple[str, str], ...]:

@@ -346,6 +346,16 @@ class Permits:
 
 
 @dataclass(frozen=True)
+class Proof:
+    """How it is seen that a key is taken, where a venue does not tell what one may do: ``ask`` is a question that every
+    key may ask. ``late`` and ``early`` are how many seconds a signed request may be off; None: it is not said."""
+
+    ask: Request
+    late: float | None = None
+    early: float | None = None
+
+
+@dataclass(frozen=True)
 class Venue:
     """One venue: what can be asked of it, and how it says that something is wrong.
 
@@ -393,6 +403,7 @@ class Venue:
 
     accounts: Accounts | None = None
     permits: Permits | None = None
+    proof: Proof | None = None
 
     def feed(self, name: str) -> Feed | None:
         return next((feed for feed in self.feeds if feed.name == name), None)

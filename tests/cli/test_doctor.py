@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from htxdata.cli import main
-from htxdata.sandbox import Sandbox
+from htxdata.sandbox import ApiKey, Sandbox
 from tests.truth import configuration
 
 Captured = pytest.CaptureFixture[str]
@@ -16,8 +16,10 @@ Captured = pytest.CaptureFixture[str]
 
 def test_a_healthy_machine_is_told_in_a_table_and_as_json(tmp_path: Path, capsys: Captured) -> None:
     """Exit code 0; the answer alone is on stdout, what is under way on stderr; no secret in either."""
-    with Sandbox(seed=3) as sandbox, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HASHKEY_SECRET_KEY", "hush-hush")
+    key = ApiKey("hush-key", "hush-hush")
+    with Sandbox(seed=3, keys=(key,)) as sandbox, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HASHKEY_API_KEY", key.access)
+        patch.setenv("HASHKEY_SECRET_KEY", key.secret)
         name = str(configuration(sandbox, tmp_path, archive=True))
         assert main(["--config", name, "doctor"]) == 0
         said = capsys.readouterr()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from htxdata.config import Settings
 from htxdata.ingest.doctor import examine
-from htxdata.ingest.doctor_keys import KeyCheck
+from htxdata.ingest.doctor_keys import KeyCheck, key_checks
 from htxdata.ingest.doctor_terms import Check
+from htxdata.keys import NAMES
 from htxdata.sandbox import SANDBOX_KEY, ApiKey, Sandbox
 from htxdata.timeline import DAY
 from tests.truth import settings_for
@@ -98,6 +100,77 @@ def test_a_clock_that_is_off(tmp_path: Path) -> None:
         check = looked_at(settings_for(sandbox, tmp_path), GOOD)
     assert check.status == "problem"
     assert "timedatectl" in check.says
+
+
+def of(owner: str, settings: Settings, key: ApiKey, secret: str = "") -> Check:
+    env = dict(zip(NAMES[owner], (key.access, secret or key.secret), strict=True))
+    return KeyCheck(owner, settings, env).end()
+
+
+@pytest.mark.parametrize("owner", ["hashkey", "permanent"])
+def test_a_key_of_which_nothing_is_told(settings: Settings, owner: str) -> None:
+    """That it is taken is said, and what is not known is not: one that may trade looks like one that may not."""
+    for key in (GOOD, TRADES, WITHDRAWS):
+        check = of(owner, settings, key)
+        assert (check.name, check.status) == (f"key of {owner}", "ok")
+        assert check.says.startswith("taken: it signed a question, which was answered. What it may do, from where")
+        assert (check.details["taken"], check.details["permissions"], check.details["days_left"]) == (True, None, None)
+        assert key.access not in str(check)
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "hashkey", "permanent"),
+    [
+        (ENDED, "", "it has ended: make a new one", "there is no such key (any more)"),
+        (ELSEWHERE, "", "bound to other addresses", "bound to other addresses"),
+        (GOOD, "wrong", "its secret half is another key's", "its secret half is another key's"),
+        (BLIND, "", "lacks the permission to read", "lacks the permission to read"),
+        (ApiKey("nobodys", "made-up-8"), "", "there is no such key", "there is no such key"),
+    ],
+    ids=["ended", "elsewhere", "secret", "blind", "nobody's"],
+)
+def test_a_key_that_is_not_taken_there(
+    settings: Settings, key: ApiKey, secret: str, hashkey: str, permanent: str
+) -> None:
+    """Each refusal has its way out, and neither half is told."""
+    for owner, words in (("hashkey", hashkey), ("permanent", permanent)):
+        check = of(owner, settings, key, secret)
+        assert (check.status, check.details) == ("problem", {"set": True, "taken": False})
+        assert words in check.says
+        assert not any(half in str(check) for half in (key.access, key.secret))
+
+
+@pytest.mark.parametrize(
+    ("skew", "status", "words"),
+    [
+        (0.0, "ok", "taken: it signed"),
+        (4.0, "warning", "s behind hashkey's, and 5 s is the most it bears: let it be set by NTP"),
+        (-0.8, "warning", "0.8 s ahead of hashkey's, and 1 s is the most it bears"),
+        (7.0, "problem", "this machine's clock is off by more than five seconds, or is a second ahead"),
+        (-2.0, "problem", "this machine's clock is off by more than five seconds, or is a second ahead"),
+    ],
+)
+def test_a_clock_that_hashkey_bears_and_one_that_it_does_not(
+    tmp_path: Path, skew: float, status: str, words: str
+) -> None:
+    """Five seconds late and one early: half of it is worth a word before a request is refused."""
+    with Sandbox(limits=False, keys=(GOOD,), clock=lambda: time.time() + skew) as sandbox:
+        check = of("hashkey", settings_for(sandbox, tmp_path), GOOD)
+    assert (check.status, words in check.says) == (status, True), check
+
+
+def test_who_cannot_be_asked(settings: Settings) -> None:
+    """No key and no address: nothing to ask; a host that is gone leaves the question open."""
+    assert KeyCheck("hashkey", settings, {}).end().details == {"set": False}
+    nowhere = replace(settings, hosts={**settings.hosts, "permanent_rest": None})
+    assert "permanent_rest has no address" in of("permanent", nowhere, GOOD).says
+    shut = replace(settings, hosts={**settings.hosts, "hashkey_rest": "http://127.0.0.1:9"})
+    gone = of("hashkey", shut, GOOD)
+    assert (gone.status, "could not be asked" in gone.says) == ("warning", True)
+    assert [check._name for check in key_checks(nowhere, {})] == ["key of htx", "key of hashkey"]
+    half = {"PERMANENT_ACCESS_KEY": "x"}
+    (_, _, found) = [check.end() for check in key_checks(nowhere, half)]
+    assert (found.name, found.status) == ("key of permanent", "problem")
 
 
 def test_the_doctor_looks_at_keys(settings: Settings) -> None:

@@ -128,6 +128,7 @@ HASHKEY = Venue(
     keys="hashkey",
     sign=own.sign,
     headers=own.headers,
+    proof=own.PROOF,
 )
 
 VENUES = (HASHKEY,)

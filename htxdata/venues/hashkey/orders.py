@@ -13,9 +13,6 @@ from htxdata.errors import BadReply
 from htxdata.protocol.wire import Reply, Request
 
 PATH = "/api/v1/spot/order"
-ACCOUNT = Request("/api/v1/account/type", private=True)
-"""A question that any key may ask: who is not taken hears it before an order is told."""
-
 KINDS = {"limit": "LIMIT", "market": "MARKET", "limit-maker": "LIMIT_MAKER"}
 STATES = ("NEW", "PARTIALLY_FILLED", "PARTIALLY_CANCELED", "FILLED", "CANCELED", "PENDING_CANCEL", "REJECTED",
           "ORDER_NEW", "ORDER_CANCELED")  # fmt: skip  # the last two [code]

@@ -23,12 +23,15 @@ from htxdata.venues.hashkey import signing
 from htxdata.venues.hashkey.parse import price, size_for, sized
 from htxdata.venues.hashkey.rows import rows_of
 from htxdata.venues.hashkey.symbols import is_perpetual
-from htxdata.venues.terms import NO_FACTS, Endpoint, Facts, Parsed
+from htxdata.venues.terms import NO_FACTS, Endpoint, Facts, Parsed, Proof
 
 FILL = ("trade_time", "trade_id", "order_id", "side", "price", "quantity", "fee", "fee_currency", "role", "order_type",
         "client_order_id")  # fmt: skip
 _SPOT, _PERPETUAL = "/api/v1/account/trades", "/api/v1/futures/userTrades"
 _SIDES = {"BUY_OPEN": "buy", "BUY_CLOSE": "buy", "SELL_OPEN": "sell", "SELL_CLOSE": "sell"}
+
+PROOF = Proof(Request("/api/v1/account/type", private=True), late=5.0, early=1.0)
+"""hashkey-api 6: a request is taken up to ``recvWindow`` (5 s unless said) late, and less than a second early."""
 
 Row = dict[str, Any]
 

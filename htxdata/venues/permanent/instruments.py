@@ -81,4 +81,5 @@ VENUE = Venue(
     keys="permanent",
     sign=own.sign,
     accounts=own.ACCOUNTS,
+    proof=own.PROOF,
 )

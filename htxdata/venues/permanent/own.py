@@ -20,7 +20,7 @@ from htxdata.venues import figures, frames
 from htxdata.venues.permanent import rows, signing
 from htxdata.venues.permanent.answers import Row, rows_of, same_symbol, text
 from htxdata.venues.permanent.rest import REACH
-from htxdata.venues.terms import Accounts, Endpoint, Facts, Parsed
+from htxdata.venues.terms import Accounts, Endpoint, Facts, Parsed, Proof
 
 FILL = ("trade_time", "trade_id", "order_id", "side", "price", "quantity", "fee", "fee_currency", "role", "order_type",
         "client_order_id")  # fmt: skip
@@ -118,6 +118,9 @@ def balances(reply: Reply) -> Parsed:
 
 
 _HELD = {"balance": "accountBalance", "available": "availBalance", "frozen": "orderMargin"}
+
+PROOF = Proof(BALANCE)
+"""It has no parameter, and so is signed alike in both orders of names. How far a timestamp may be off is not said."""
 
 ACCOUNTS = Accounts(list=None, numbers=lambda reply: (), balance=lambda account: BALANCE, parse=balances)
 
