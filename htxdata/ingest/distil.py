@@ -9,9 +9,11 @@ Nothing here looks at a clock: the same tape makes the same lake.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -173,7 +175,8 @@ class _Shelf:
         for tape in reversed(self.unread) if books else self.unread:
             run.step(tape.path.name)
             cuts = partial(self._cuts, tape) if books else lambda key: ()
-            self._read(tape, cuts, run)
+            with _uncollected():
+                self._read(tape, cuts, run)
             run.done.reels += 1
 
     def _read(self, tape: _Tape, cuts: Callable[[Key], Sequence[Cut]], run: _Run) -> None:
@@ -288,6 +291,18 @@ class _Shelf:
             if subtract([slot], known):
                 basket.put(series, columns_of([row]))
                 basket.claim(series, Asked(slot, "ws", known_at))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without looking for cycles: of a reel hundreds of thousands of small objects are made, and hardly a cycle."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 __all__ = ["Distilled", "Gap", "distil", "heal_gaps"]

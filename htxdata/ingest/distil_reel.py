@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,8 +53,7 @@ class ReelReader:
     cuts: Callable[[Key], Sequence[Cut]] = lambda key: ()
     frames: int = 0
     faults: int = 0
-    _times: list[int] = field(default_factory=list)  # of the messages, which are not parsed yet
-    _messages: list[bytes] = field(default_factory=list)
+    _batch: list[Frame] = field(default_factory=list)  # not parsed yet
     _bytes: int = 0
     _facts: Mapping[str, Facts] = field(default_factory=dict)
     _books: dict[Key, BookReader] = field(default_factory=dict)
@@ -80,10 +77,9 @@ class ReelReader:
 
     def take(self, found: Record | Frames | Torn) -> None:
         if isinstance(found, Frames):
-            with _uncollected():
-                self._add(found)
-                if len(self._messages) >= _BATCH or self._bytes >= _BATCH_BYTES:
-                    self.settle()
+            self._add(found)
+            if len(self._batch) >= _BATCH or self._bytes >= _BATCH_BYTES:
+                self.settle()
             return
         if isinstance(found, Torn):
             self.settle()
@@ -142,8 +138,7 @@ class ReelReader:
         self.frames += len(found.times)
         messages = unpacked(found.bodies)
         if messages is not None:
-            self._times += found.times
-            self._messages += messages
+            self._batch += zip(found.times, messages, strict=True)
             self._bytes += sum(map(len, messages))
             return
         for received_at, body in zip(found.times, found.bodies, strict=True):
@@ -153,8 +148,7 @@ class ReelReader:
                 self._fault(body, received_at, str(error))
                 continue
             self._bytes += len(message)
-            self._times.append(received_at)
-            self._messages.append(message)
+            self._batch.append((received_at, message))
             if self._bytes >= 4 * _BATCH_BYTES:  # frames that inflate more than honest ones do
                 self.settle()
 
@@ -166,13 +160,12 @@ class ReelReader:
 
     def settle(self) -> None:
         """Parse what was gathered."""
-        if not self._messages:
+        batch = self._batch
+        if not batch:
             return
-        batch: list[Frame] = list(zip(self._times, self._messages, strict=True))
-        self._times, self._messages, self._bytes = [], [], 0
+        self._batch, self._bytes = [], 0
         self._listen(batch)
-        with _uncollected():
-            pushed = self.feed.parse(batch, self._facts)
+        pushed = self.feed.parse(batch, self._facts)
         for at, why in pushed.faults:
             self._fault(batch[at][1], batch[at][0], why)
         if self.feed.dataset == "book_changes":
@@ -319,15 +312,3 @@ class ReelReader:
         end = max(page.last, (page.until or 0) - MARGIN)
         if page.first + 1 < end:
             self.known.answered.append(Answered(key[0], page.first + 1, end, record.received_at))
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without looking for cycles: a parser makes hundreds of thousands of small tuples, and not one cycle."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()

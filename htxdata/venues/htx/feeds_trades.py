@@ -93,9 +93,9 @@ class _Pile:
         self.received: list[int] = []
         self.unfit: dict[int, int] = {}
 
-    def into(self, names: Sequence[str], doubtful: bool) -> dict[str, Any]:
+    def into(self, doubtful: bool) -> dict[str, Any]:
         trades = self.trades
-        columns = _arrays(trades, names, doubtful)
+        columns = _arrays(trades, doubtful)
         columns["received_at"] = np.repeat(np.array(self.received), self.counts)
         if self.unfit:
             unfit = columns[UNFIT] = np.zeros(len(trades), np.uint8)
@@ -113,27 +113,27 @@ def _one(parts: Sequence[Any]) -> Any:
     return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else pa.concat_arrays(parts)
 
 
-def _arrays(trades: Sequence[Any], names: Sequence[str], doubtful: bool = False) -> dict[str, Any]:
-    """The columns of trades; ``_Doubt`` where a value is not plain, unless each was looked at before."""
+def _arrays(trades: Sequence[Any], doubtful: bool = False) -> dict[str, Any]:
+    """The columns of trades, one or more; ``_Doubt`` where a value is not plain, unless each was looked at before."""
+    fields = trades[0].__struct_fields__
+    told = dict(zip(fields, zip(*map(msgspec.structs.astuple, trades), strict=True), strict=True))
     try:
-        numbers = pa.array([trade.trade_id for trade in trades], pa.int64())
-        times = np.array([trade.trade_time for trade in trades], np.int64)
+        numbers = pa.array(told["trade_id"], pa.int64())
+        times = np.array(told["trade_time"], np.int64)
     except (OverflowError, pa.ArrowInvalid):
         raise _Doubt from None
-    if not doubtful and len(trades) and pc.min(numbers).as_py() < 0:
-        raise _Doubt
-    if not doubtful and len(trades) and (times.min() < FIRST_MS or times.max() >= LAST_MS):
+    if not doubtful and (pc.min(numbers).as_py() < 0 or times.min() < FIRST_MS or times.max() >= LAST_MS):
         raise _Doubt
     columns: dict[str, Any] = {
         "trade_time": times * MILLISECOND,
         "trade_id": numbers.cast(pa.string()),
         "side": pa.DictionaryArray.from_arrays(
-            np.array([trade.side == "sell" for trade in trades], np.int32), _SIDES
+            np.array([side == "sell" for side in told["side"]], np.int32), _SIDES
         ),
     }
     for name in _FIGURES:
-        if name in names:
-            figures = pa.array([getattr(trade, name) for trade in trades], pa.float64())
+        if name in told:
+            figures = pa.array(told[name], pa.float64())
             least = pc.min(figures).as_py()
             if not doubtful and least is not None and least <= TINY:
                 raise _Doubt
@@ -165,7 +165,7 @@ def trade_parser(
     def _at_once(frames: Sequence[Frame]) -> Pushed:
         places: dict[str, int] = {}
         pages = [_page(frames[at : at + _PAGE], places) for at in range(0, len(frames), _PAGE)]
-        pages = [page for page in pages if len(page["trade_time"])]
+        pages = [page for page in pages if page]
         pushed = Pushed()
         if not pages:
             return pushed
@@ -184,7 +184,7 @@ def trade_parser(
         return pushed
 
     def _page(frames: Sequence[Frame], places: dict[str, int]) -> dict[str, Any]:
-        """The columns of some frames, and in which place of the topics each row belongs."""
+        """The columns of some frames, and in which place of the topics each row belongs; nothing without a trade."""
         if may_have_long_figures(b"".join([body for _, body in frames])):
             raise _Doubt
         received = [received_at for received_at, _ in frames]
@@ -202,7 +202,9 @@ def trade_parser(
             places.setdefault(topic, len(places))
         trades = [push.tick.data for push in pushes]
         counts = np.array([len(of_push) for of_push in trades], np.int64)
-        columns = _arrays(list(chain.from_iterable(trades)), tuple(names))
+        if not counts.any():
+            return {}
+        columns = _arrays(list(chain.from_iterable(trades)))
         columns["received_at"] = np.repeat(np.array(received, np.int64), counts)
         columns["which"] = np.repeat(np.array([places[topic] for topic in topics], np.int32), counts)
         return columns
@@ -249,7 +251,7 @@ def trade_parser(
         for topic, pile in piles.items():
             key = symbol_of(topic)
             if key is not None and pile.trades:
-                pushed.columns[key] = pile.into(tuple(names), doubtful)
+                pushed.columns[key] = pile.into(doubtful)
                 if pile.unfit:
                     pushed.unfit[key] = sum(pile.unfit.values())
         return pushed
