@@ -34,7 +34,10 @@ def close_leftovers(tag: str, alive: Sequence[str], environ: Mapping[str, str]) 
     """Open runs with ``tag`` and without one of ``alive`` are said to have crashed (``leftovers.py``).
 
     Where Prefect's server does not answer they stay open until this is called again, by the next `serve` at the latest.
+    So where there is none, which an empty ``environ`` says: without its address Prefect would begin one of its own.
     """
+    if not environ:
+        return
     given = json.dumps({"tag": tag, "alive": list(alive)})
     with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(

@@ -76,7 +76,7 @@ class Serving:
             self._not_before[name] = time.time() + pause
         elif not ended.turn.endless and ended.how != "killed":
             self._memory.note(name, child.began)
-        if ended.how == "killed" and environ:  # without: its server is gone too, and the next `serve` closes them
+        if ended.how == "killed":
             self.close_leftovers(environ)
         self._on_ended(ended)
 
