@@ -51,14 +51,18 @@ demo: venv  ## a local exchange, a backfill by the Prefect flow, and where to lo
 
 # ---------------------------------------------------------------- checks (all of them: .ci/run)
 
+# A file at a time, in the order of tests/conftest.py, what waits first: xdist would begin with the files of most tests, and
+# end with four workers that wait for one.
+spread := --dist loadfile --no-loadscope-reorder
+
 # With bytecode: four workers (many tests wait) and a hundred processes would each compile everything anew (a minute in all).
 .PHONY: test
 test: venv  ## the default suite (make test WORKERS=0 ARGS='-k paging -x')
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) $(spread) $(ARGS)
 
 .PHONY: wide
 wide: venv  ## the same laws again, for every venue and fault (in .ci/run too)
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m "wide and not slow and not benchmark" -n $(WORKERS) --dist loadfile $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m "wide and not slow and not benchmark" -n $(WORKERS) $(spread) $(ARGS)
 
 .PHONY: slow
 slow: venv  ## the tests marked slow

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from htxdata.ingest.capture import capture
+from htxdata.ingest.capture import Status, capture
 from htxdata.ingest.capture_wanted import Wanted
 from htxdata.ingest.session import Session
 from htxdata.market import Series
@@ -53,10 +53,18 @@ def test_a_recorded_session_arrives_whole(
     monkeypatch.setattr("htxdata.ingest.capture_wanted.venue_named", lambda name: stepped)
     monkeypatch.setattr("htxdata.ingest.distil.VENUES", (stepped,))
     replay = Replay.load(shared / "data")
+    counts, over = [0], threading.Event()
+
+    def look(status: Status) -> None:
+        """It is over when every push, and an answer to every subscription, was heard, and nothing more comes."""
+        counts.append(status.frames)
+        if counts[-1] == counts[-2] >= len(pushes) + 2 * len(symbols):
+            over.set()
+
     with Sandbox(replay=replay, replay_speed=0.0) as sandbox:
         with Session(settings_for(sandbox, tmp_path), say=lambda text: None) as session:
             wanted = Wanted("htx-spot", ("trades", "book"), tuple(symbols))
-            done = capture(wanted, session, threading.Event(), seconds=4.0)
+            done = capture(wanted, session, over, seconds=20.0, on_status=look)
     assert (done.quarantined, done.refused, done.gaps) == (0, {}, [])
 
     frames = [body for path in reel.reels(tmp_path / "tape") for _, found in reel.read(path)
