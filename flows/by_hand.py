@@ -14,11 +14,20 @@ from collections.abc import Callable
 from typing import Any
 
 from prefect import Flow, tags
+from prefect.settings import (
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    temporary_settings,
+)
 
 from flows.words import RUN, TAGS, WITH_PARENT
 from htxdata import config
 from htxdata.errors import HtxdataError
 from htxdata.ingest.journal import line, to_stderr
+
+PATIENT = {PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 180, PREFECT_SERVER_ANALYTICS_ENABLED: False}
+"""Where nobody set it otherwise. A temporary server takes 5 s to come up, 25 on a machine with a load of 15; Prefect
+waits 20 and then fails the run. And it is to call nobody."""
 
 
 def run(flow: Flow[..., dict[str, int]]) -> None:
@@ -38,7 +47,7 @@ def run(flow: Flow[..., dict[str, int]]) -> None:
             to_stderr("prefect", "prefect.flow_runs", "prefect.task_runs", "htxdata", log=log)
         if log == "json":
             say = _as_json
-        with tags(*os.environ.get(TAGS, "").split()):
+        with temporary_settings(set_defaults=PATIENT), tags(*os.environ.get(TAGS, "").split()):
             done = flow(**parameters)
         print(json.dumps(done), flush=True)
     except HtxdataError as error:
