@@ -167,11 +167,11 @@ class Ladder:
         times: Ints = below["open_time"]
         if not len(times):
             return below
-        made = [
+        parts = [
             _added_up(rows, *_slots(rows["open_time"], target) if cut is None else (cut.first(rows["open_time"]), cut))
             for rows, cut in self._stretches(below, grid, target)
         ]
-        return runs.joined(made)
+        return runs.joined(parts)
 
     def _step(self, target: Grid) -> Grid | None:
         return None if target == self._source else periods.rung(self._source, target)
