@@ -132,6 +132,18 @@ def test_what_is_not_known_is_said_and_not_repeated(
         assert (bool(mine), len(sandbox.placed)) == (stands and not cancelling,) * 2
 
 
+@pytest.mark.parametrize("data", [{}, {"orderId": "x"}, [], {"accepted": ["8"], "rejected": []}], ids=str)
+def test_an_answer_that_cannot_be_read_leaves_it_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: object
+) -> None:
+    """Success by its code, and no word of what came of it: not known, never "no"."""
+    with running() as sandbox, trader(sandbox, tmp_path) as hands:
+        monkeypatch.setattr(hands._client, "tell", lambda request, body: answer(data))
+        for act in (lambda: hands.place(**ORDER), lambda: hands.cancel("7")):
+            with pytest.raises(OutcomeUnknown, match="/orders: whether it was done is not known"):
+                act()
+
+
 def test_what_is_surely_not_done_is_no_mystery(tmp_path: Path) -> None:
     """The venue's own no, a throttle, and what was never sent."""
     with running() as sandbox, trader(sandbox, tmp_path) as hands:

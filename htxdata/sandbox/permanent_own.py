@@ -157,8 +157,21 @@ def fills(here: PermanentOwn, ask: Ask, body: bytes) -> Answer:
         order = here.own.order(number, ask.now)
         pairs = [] if order is None or Own.place_of(number)[0] != PERMANENT else [(order, f) for f in order.fills]
     else:
-        pairs = here.own.fills(PERMANENT, symbol, ask.now - _REACH - HOUR, ask.now + 1, ask.now)
+        pairs = _lately(here, ask, symbol)
     return _page(ask, [_fill(order, fill) for order, fill in pairs], "tradeTime", _REACH)
+
+
+def _lately(here: PermanentOwn, ask: Ask, symbol: str) -> list[tuple[Order, Fill]]:
+    """The fills that a page may hold: as far back as it takes for so many."""
+    wanted, edge = _whole(ask, "limit") or 100, _whole(ask, "traceFrom")
+    end = min(ask.now, ask.now if edge is None else edge * 1000) + 1
+    oldest, step = ask.now - _REACH - HOUR, 64 * here.own.every
+    found: list[tuple[Order, Fill]] = []
+    while end > oldest and len(found) < wanted:
+        start = max(oldest, (end - step) // 1000 * 1000)  # rows of one millisecond are not parted
+        found = here.own.fills(PERMANENT, symbol, start, end, ask.now) + found
+        end, step = start, 2 * step
+    return found
 
 
 def balance(here: PermanentOwn, ask: Ask, body: bytes) -> Answer:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from . import permanent_socket
+from . import permanent_own_socket, permanent_socket
 from .hashkey_sockets import DIALECTS as HASHKEY_DIALECTS
 from .product_lines import COIN_FUTURES, COIN_SWAPS, USDT
 from .websocket_lines import Heartbeat, Line
@@ -147,3 +147,4 @@ DIALECTS: dict[tuple[str, str], Dialect] = {
 """URL prefix and path -> how it is spoken there."""
 
 DIALECTS.update(permanent_socket.DIALECTS)
+DIALECTS.update(permanent_own_socket.DIALECTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import pytest
 
 from htxdata.cli import main
 from htxdata.errors import KeyRefused
-from htxdata.ingest.run import Request, backfill
+from htxdata.ingest.asked import Request
+from htxdata.ingest.capture import Captured, capture
+from htxdata.ingest.capture_wanted import Wanted
+from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import SANDBOX_KEY, ApiKey, Faults, Rule, Sandbox
@@ -52,20 +56,23 @@ def rows_of(lake: Path, series: Series) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize(
-    "faults", [(), pytest.param(ROUGH, marks=pytest.mark.wide)], ids=["a quiet day", "a rough day"]
+    ("faults", "every"),
+    [((), 1200), pytest.param(ROUGH, 120, marks=pytest.mark.wide)],
+    ids=["a quiet day", "a rough day of more than a page"],
 )
-def test_fills_of_more_than_a_page(tmp_path: Path, faults: tuple[Rule, ...]) -> None:
-    """A day and a half of more fills than a page holds: each as it was, in coins; again, and nothing changes."""
-    series, start, end = Series("own_fills", VENUE, "btcusdt"), since(37), since(1)
-    with Sandbox(seed=5, limits=False, faults=Faults(*faults), own_seconds=90) as sandbox:
+def test_fills_of_a_day(tmp_path: Path, faults: tuple[Rule, ...], every: int) -> None:
+    """Each fill as it was, in coins, also of more than a page holds; again, and nothing changes."""
+    series, start, end = Series("own_fills", VENUE, "btcusdt"), since(25), since(1)
+    with Sandbox(seed=5, limits=False, faults=Faults(*faults), own_seconds=every) as sandbox:
         request = Request("own_fills", VENUE, ("BTCUSDT",), (), iso(start), iso(end))
         assert fill(settings_for(sandbox, tmp_path), request).complete
         truth = truth_of(sandbox, "btcusdt", start, end)
-        assert len(truth) > 1000
+        assert (len(truth) > 500) == bool(faults)
+        assert len(truth) > 40
         assert rows_of(tmp_path / "lake", series) == truth
         assert_covers(tmp_path / "lake", series, start, end)
         asked = [r for r in sandbox.requests if r.path.endswith("/orders/trades")]
-        assert len(asked) >= 3
+        assert len(asked) >= (2 if faults else 1)
         before = files(tmp_path / "lake")
         assert fill(settings_for(sandbox, tmp_path), request).outcomes == []
         assert files(tmp_path / "lake") == before
@@ -104,6 +111,68 @@ def test_the_account(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         "account_id": ["swap"], "account_type": ["swap"], "currency": ["usdt"], "balance": [100000.0],
         "available": [100000.0], "frozen": [0.0], "sequence": [None],
     }  # fmt: skip
+
+
+def hurried(speed: float = 35.0) -> Any:
+    """A clock 290 seconds behind ours that gains on it: it is trusted as long as a test takes."""
+    began, before = time.monotonic(), time.time() - 290
+    return lambda: before + (time.monotonic() - began) * speed
+
+
+def listen(
+    sandbox: Sandbox, folder: Path, seconds: float, symbols: tuple[str, ...] = ("btcusdt", "ethusdt")
+) -> Captured:
+    with Session(settings_for(sandbox, folder), say=lambda text: None) as session:
+        wanted = Wanted(VENUE, ("own_fills",), symbols)
+        return capture(wanted, session, threading.Event(), seconds=seconds)
+
+
+def test_fills_as_they_come(tmp_path: Path) -> None:
+    """Each fill of the time, as REST would tell it; the key is on no tape."""
+    with Sandbox(seed=5, limits=False, own_seconds=10, ping_seconds=0.1, clock=hurried()) as sandbox:
+        done = listen(sandbox, tmp_path, 4)
+        assert done.complete, done
+        count = 0
+        for symbol in ("btcusdt", "ethusdt"):
+            series = Series("own_fills", VENUE, symbol)
+            (heard,) = Store(tmp_path / "lake").coverage(series)
+            truth = truth_of(sandbox, symbol, heard.start, heard.end)
+            found = [row for row in rows_of(tmp_path / "lake", series) if heard.start <= row[2] < heard.end]
+            assert (found, heard.source) == (truth, "ws")
+            count += len(truth)
+        assert count > 2
+        assert not sandbox.refused_keys
+        assert [one.path for one in sandbox.sockets] == ["/api/swap/account/ws"]
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert SANDBOX_KEY.access.encode() not in written
+
+
+@pytest.mark.wide
+def test_what_was_lost_comes_by_rest(tmp_path: Path) -> None:
+    """A connection is dropped and kept away: the fills of that time are asked for, and the gap is healed."""
+    rule = Rule("disconnect", between=(2.0, 9.0), after=2, times=1, seconds=1.0, topic="orders#*usdt")
+    with Sandbox(
+        seed=5, limits=False, own_seconds=10, ping_seconds=0.05, faults=Faults(rule), clock=hurried()
+    ) as sandbox:
+        done = listen(sandbox, tmp_path, 5, ("btcusdt",))
+        assert (done.reconnects >= 1, done.complete, done.healed) == (True, True, 1), done
+        series = Series("own_fills", VENUE, "btcusdt")
+        found = Store(tmp_path / "lake").coverage(series)
+        start, end = found[0].start, found[-1].end
+        assert {span.verdict for span in found} <= {"present", "empty"}
+        assert {span.source for span in found} == {"ws", "rest"}
+        rows = [row for row in rows_of(tmp_path / "lake", series) if start <= row[2] < end]
+        assert rows == truth_of(sandbox, "btcusdt", start, end)
+
+
+def test_a_key_that_the_socket_does_not_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sign-in, and the capture ends with the venue's reason."""
+    monkeypatch.setenv("PERMANENT_SECRET_KEY", "wrong")
+    with Sandbox(seed=5, limits=False, ping_seconds=0.2) as sandbox:
+        with pytest.raises(KeyRefused, match=r"2002: auth\.fail"):
+            listen(sandbox, tmp_path, 20)
+        assert [one.path for one in sandbox.sockets] == ["/api/swap/account/ws"]
+        assert sandbox.refused_keys == {"Verification failure [校验失败]": 1}
 
 
 BOUND = ApiKey("bound000-00000000-00000000-00000", "made-up-secret", addresses=("10.1.2.3",))

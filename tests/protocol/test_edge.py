@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from htxdata.errors import WalkStuck
@@ -102,8 +102,10 @@ def test_what_is_known_to_heed_its_edge_is_not_asked_to_prove_it() -> None:
 
 
 @given(
-    st.lists(st.integers(0, 30), max_size=80), st.integers(10, 40), st.integers(0, 30), st.integers(1, 40),
+    st.lists(st.integers(0, 9), max_size=99), st.integers(10, 40), st.integers(0, 9), st.integers(1, 12),
 )  # fmt: skip
+@example([3, *[5] * 30], 10, 0, 9)
+@example([2, *[3] * 12, 7], 10, 0, 9)
 def test_rows_that_share_instants_are_had_whole_or_the_walk_says_that_it_cannot(
     times: list[int], cap: int, start: int, length: int
 ) -> None:

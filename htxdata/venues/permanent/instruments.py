@@ -10,7 +10,7 @@ from htxdata.protocol.paging import Page
 from htxdata.protocol.wire import Reply, Request
 from htxdata.timeline import HOUR
 from htxdata.venues import figures, frames
-from htxdata.venues.permanent import feeds, own, rest
+from htxdata.venues.permanent import feeds, feeds_own, own, rest
 from htxdata.venues.permanent.answers import Row, judge, rows_of, text
 from htxdata.venues.terms import Parsed, Venue
 
@@ -77,7 +77,7 @@ VENUE = Venue(
     day_opens=-8 * HOUR,  # permanent-v1 4.1: bars of a day and longer follow the calendar of Singapore
     fold=str.lower,  # 4.8, 6.2: symbols are lower-case letters and dots
     polls=rest.POLLS,
-    feeds=feeds.FEEDS,
+    feeds=(*feeds.FEEDS, *feeds_own.OWN_FEEDS),
     keys="permanent",
     sign=own.sign,
     accounts=own.ACCOUNTS,
