@@ -48,11 +48,13 @@ class EdgeWalk:
             if not page.count or (whole and page.first + 1 == edge):
                 self._answer(start, edge)  # nothing older
                 return
-            self._answer(max(page.first, start), edge)
+            # The end of a page may cut through the rows of its oldest instant: the next one has that whole, or says so.
+            several = page.last > page.first
+            self._answer(max(page.first + several, start), edge)
             if page.first < start:
                 return
-            whole = whole or page.last > page.first
-            edge = page.first + 1 if page.last > page.first else page.first
+            whole = whole or several
+            edge = page.first + several
 
     def _ask(self, window: Window) -> Generator[Ask, Page, Page]:
         page = yield Ask(window, self.most)

@@ -2,8 +2,9 @@
 
 ``rest.py`` which requests bring which dataset; ``feeds.py`` what is pushed; ``rows.py`` from rows to columns, the same
 for both; ``answers.py`` and ``dialect.py`` how REST and the socket speak; ``instruments.py`` how contracts are listed;
-``gateway.proto`` the socket's messages; ``signing.py`` how private requests are signed. Facts cite the
-project's venue reference ("permanent-v1" and its section).
+``gateway.proto`` the socket's messages; ``own.py`` and ``feeds_own.py`` one's own history, ``orders.py`` orders, and
+``signing.py`` how all that is private is signed. Facts cite the project's venue reference ("permanent-v1" and its
+section).
 """
 
 from htxdata.venues.permanent.instruments import VENUE
