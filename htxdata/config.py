@@ -37,6 +37,7 @@ HOSTS: Mapping[str, str | None] = {
 
 BUDGETS: Mapping[str, float] = {
     "htx_spot_rest": 8,  # htx-api 2.1: "use at most 8 requests/s per endpoint per address"
+    "htx_spot_ledger": 2.4,  # inside it, an account's history (htx-api 10.2 [A]): 5 in 2 s
     # htx-api 2.2 [A]: market data of derivatives 800/s per address, for each product line; one budget serves all lines.
     "htx_swap_rest": 780,
     # Inside it, reference data (funding, contract information, open interest, liquidations): 240 in 3 s per address for
@@ -57,6 +58,7 @@ BUDGETS: Mapping[str, float] = {
 """Requests per second from this machine: to each host, and within a host by its `POOLS`."""
 
 POOLS: Mapping[str, Mapping[str, str]] = {
+    "htx_spot_rest": {"ledger": "htx_spot_ledger"},
     "htx_swap_rest": {
         "reference": "htx_swap_reference", "coin_reference": "htx_swap_coin_reference", "private": "htx_swap_private",
     },

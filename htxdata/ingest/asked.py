@@ -112,6 +112,8 @@ def known_instruments(session: Session, request: Request, now: int, ask: bool) -
     """What the venue lists, and what only the lake still knows: contracts that were delivered. ``ask=False`` asks
     nobody but the lake."""
     venue = venue_named(request.venue)
+    if venue.undivided(request.dataset):
+        return Known(frozenset(), {})  # of no symbol: nobody has to be asked
     listed = session.listings(venue) if ask else _stored_listings(session, request.venue)
     stored: set[str] = set()
     for dataset in ("instruments", request.dataset) if venue.deliveries is not None else ():

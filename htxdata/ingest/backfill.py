@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class _Fill:
     quarantined: int = 0
     unreachable: bool = False
     unknown_symbol: str = ""
+    accounts: list[str] = field(default_factory=list)
 
     # ---------------------------------------------------------------------------------------------- one window
 
@@ -65,6 +66,12 @@ class _Fill:
         for endpoint in self.venue.endpoints_for(self.dataset.name, self.job.series.period, self.job.series.symbol):
             rest: list[Window] = []
             queue = list(todo)
+            try:
+                self._find_accounts(endpoint)
+            except VenueError as error:
+                self.unreachable |= isinstance(error, Unreachable)
+                self._miss(queue, f"which accounts there are could not be asked: {error}")
+                return
             while queue:
                 drive, left, refusal = self._walk(endpoint, queue.pop(0))
                 if refusal is None:
@@ -117,10 +124,16 @@ class _Fill:
     def _walk(self, endpoint: Endpoint, window: Window) -> tuple[Drive, list[Window], VenueError | None]:
         """Walk one endpoint over one window. Gives what of it the walk left open, and why it ended early if it did."""
         replies: list[Received] = []
-        drive, refusal = self._drive(endpoint, window, replies)
-        answered = intersect(drive.walk.answered, [window])
-        left = subtract([window], answered)
-        answered = self._confirmed(endpoint, answered, replies)
+        walked = answered = [window]
+        for account in self.accounts if endpoint.each else ("",):  # known is what all of them were asked for
+            said: list[Received] = []
+            drive, refusal = self._drive(endpoint, window, said, account)
+            walked = intersect(drive.walk.answered, walked)
+            answered = intersect(self._confirmed(endpoint, intersect(walked, answered), said, account), answered)
+            replies += said
+            if refusal is not None:
+                break
+        left = subtract([window], walked)
         if not replies:
             return drive, left, refusal
         answered = self._settled(answered, replies)
@@ -136,14 +149,16 @@ class _Fill:
             self.asked.append(Asked(part, self.job.source, heard, verdict))
         return drive, left, refusal
 
-    def _confirmed(self, endpoint: Endpoint, answered: list[Window], replies: list[Received]) -> list[Window]:
+    def _confirmed(
+        self, endpoint: Endpoint, answered: list[Window], replies: list[Received], account: str
+    ) -> list[Window]:
         """``answered``, its silences looked at again; what comes of that is put to ``replies``."""
         silences = doubt.unconfirmed(endpoint, answered, replies, self.grid)
         while silences:
             silence = silences.pop()
             for look in doubt.looks(silence, endpoint, self.grid):
                 second: list[Received] = []
-                drive, failed = self._drive(endpoint, look, second)
+                drive, failed = self._drive(endpoint, look, second, account)
                 replies += second
                 heard = intersect(drive.walk.answered, [look])
                 unsure = subtract([look], heard)
@@ -165,12 +180,29 @@ class _Fill:
                     break
         return answered
 
+    def _find_accounts(self, endpoint: Endpoint) -> None:
+        """The numbers of the owner's accounts, where the endpoint tells of one at a time."""
+        if not endpoint.each or self.accounts:
+            return
+        assert self.venue.accounts is not None
+        reply = self._counted(self.venue.accounts.list)
+        try:
+            self.accounts = list(self.venue.accounts.numbers(reply))
+            if not self.accounts:
+                raise BadReply("it names no account")
+        except BadReply as error:
+            self._quarantine(reply, str(error))
+            raise
+
     def _drive(
-        self, endpoint: Endpoint, window: Window, replies: list[Received]
+        self, endpoint: Endpoint, window: Window, replies: list[Received], account: str
     ) -> tuple[Drive, VenueError | None]:
-        """One walk, its replies put to ``replies``."""
+        """One walk, its replies put to ``replies``. ``account``: which, where an endpoint tells of one."""
         walk = walk_for(endpoint, window, self.grid, LEAD_OF_FUNDING, self.proven.get(endpoint.path, 0))
-        drive = Drive(walk, endpoint, self.job.series, self.dataset, self._counted, self._quarantine, self.facts)
+        series = self.job.series
+        if account:
+            series = replace(series, symbol=account)
+        drive = Drive(walk, endpoint, series, self.dataset, self._counted, self._quarantine, self.facts)
         refusal: VenueError | None = None
         try:
             for received in drive:

@@ -156,22 +156,25 @@ class Basket:
         return out
 
     def _new(self, partition: Partition, table: pa.Table) -> pa.Table:
-        if partition.dataset == "liquidations":
+        if partition.dataset in ("liquidations", "own_account_updates"):
             return self._untold(partition, table)
         return self._unheard(partition, table) if partition.dataset == "quotes" else table
 
     def _untold(self, partition: Partition, table: pa.Table) -> pa.Table:
         """Of liquidations, which the socket does not number, only those of times that no other source has covered:
-        elsewhere the same order would be there twice, under two numbers."""
+        elsewhere the same order would be there twice, under two numbers. Of balances likewise, for the ledger counts
+        changes otherwise than the socket; what a connection began with is no change, and kept."""
         told = [
             Window(span.start, span.end)
             for span in self._store.spans(partition)
             if span.source != "ws" and span.verdict in KNOWN
         ]
-        times = _times(table, "liquidated_at")
+        times = _times(table, dataset_named(partition.dataset).time_column)
         keep = np.ones(len(times), dtype=bool)
         for window in told:
             keep &= (times < window.start) | (times >= window.end)
+        if "change_time" in table.column_names:
+            keep |= table["change_time"].is_null().to_numpy()
         return table if keep.all() else table.filter(pa.array(keep))
 
     def _unheard(self, partition: Partition, table: pa.Table) -> pa.Table:

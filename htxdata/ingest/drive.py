@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import mktime_tz, parsedate_tz
 from functools import lru_cache
 
@@ -48,7 +48,8 @@ def walk_for(endpoint: Endpoint, window: Window, grid: Grid | None, lead: int, p
     if endpoint.walk == "behind":
         return BehindWalk(window, endpoint.rows, endpoint.span or window.length)
     if endpoint.walk == "halves":
-        return HalfWalk(window, endpoint.rows, endpoint.span or window.length)
+        walk = HalfWalk(window, endpoint.rows, endpoint.span or window.length)
+        return walk if endpoint.least is None else replace(walk, sure=endpoint.least)
     if endpoint.walk == "cursor" and endpoint.span:
         return SpanWalk(window, endpoint.rows, endpoint.span)
     if endpoint.walk == "cursor":

@@ -10,7 +10,7 @@ from htxdata.config import Keep, Settings
 from htxdata.errors import ConfigError, UsageError
 from htxdata.ingest.named import match_periods
 from htxdata.ingest.snapshot import INSTRUMENTS, looked_at
-from htxdata.market import Series, is_glob
+from htxdata.market import ALL_SYMBOLS, Series, is_glob
 from htxdata.schema import dataset as dataset_named
 from htxdata.store.partition import Store
 from htxdata.venues import venue as venue_named
@@ -66,6 +66,8 @@ def series_of(keep: Keep, store: Store, listed: Mapping[str, object]) -> Iterato
     venue, declared = venue_named(keep.venue), dataset_named(keep.dataset)
     stored = {series.symbol for series in store.series(keep.dataset, keep.venue)}
     folded = {venue.fold(name): name for name in sorted({*listed, *stored})}
+    if venue.undivided(keep.dataset):
+        folded = {ALL_SYMBOLS: ALL_SYMBOLS}
     symbols: dict[str, None] = {}
     for text in keep.symbols:
         pattern = venue.fold(text)

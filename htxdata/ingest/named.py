@@ -7,7 +7,7 @@ import fnmatch
 from collections.abc import Iterable, Sequence
 
 from htxdata.errors import UnknownSymbol, UsageError
-from htxdata.market import PERIODS, Series, check_period, is_glob
+from htxdata.market import ALL_SYMBOLS, PERIODS, Series, check_period, is_glob
 from htxdata.schema import dataset as dataset_named
 from htxdata.venues import VENUES
 from htxdata.venues import venue as venue_named
@@ -61,6 +61,9 @@ def resolve(
     """The series that a command's options mean, or a ``UsageError`` naming the option that is wrong."""
     venue = venue_named(venue_name)
     entry = dataset_named(dataset)
+    if venue.undivided(dataset) and any(symbol != ALL_SYMBOLS for symbol in symbols):
+        named = next(symbol for symbol in symbols if symbol != ALL_SYMBOLS)
+        raise UsageError(f"--symbol {named!r}: {dataset} are of no symbol; say --symbol '{ALL_SYMBOLS}'")
     if dataset not in venue.datasets():
         raise UsageError(f"{dataset} of {venue.name} cannot be backfilled: {_elsewhere(dataset, venue)}")
     if entry.has_period:
@@ -69,6 +72,8 @@ def resolve(
         raise UsageError(f"--period {periods[0]!r}: {dataset} has no periods; leave --period out")
     else:
         chosen = [None]
+    if venue.undivided(dataset):
+        return [Series(dataset, venue.name, ALL_SYMBOLS)] if symbols else []
     return [
         Series(dataset, venue.name, symbol, period)
         for symbol in having(venue, dataset, match_symbols(venue, symbols, listed))

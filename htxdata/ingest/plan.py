@@ -338,7 +338,7 @@ def _archive_jobs(
 # Only estimates for `plan`, of a middling symbol.
 _ROWS_A_DAY = {
     "trades": 20_000, "funding_rates": 3, "book_changes": 5_000_000, "open_interest": 24, "liquidations": 100,
-    "own_fills": 50, "own_orders": 50, "index_constituents": 7_200,
+    "own_fills": 50, "own_orders": 50, "own_account_updates": 150, "index_constituents": 7_200,
 }  # fmt: skip
 _ZIPPED_ROW = {"trades": 18, "klines": 30, "book_changes": 15}  # bytes: the sandbox's files, the examples in htx-api 9
 _BARE_ZIP = 250  # bytes of a zip around nothing, and of its checksum

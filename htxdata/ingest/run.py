@@ -271,6 +271,8 @@ def _heal_all(requests: Sequence[Request], report: Report, session: Session) -> 
         lost = any(each.dataset == series.dataset and each.venue == series.venue for each, _ in report.missing)
         if request.symbols != (ALL_SYMBOLS,) or not mine or lost or not session.store.partitions(series):
             continue
+        if venue_named(request.venue).undivided(request.dataset):
+            continue  # what it brought is in that series, with verdicts of its own
         window = Window(min(plan.window.start for plan in mine), min(plan.window.end for plan in mine))
         now = time.time_ns() // 1000
         for partition in partitions(series, window) if window else ():

@@ -17,9 +17,9 @@ from htxdata.timeline import Window
 class HalfWalk:
     """By windows of at most ``span`` (microseconds), oldest first, each halved while it holds ``sure`` rows or more.
 
-    ``sure`` is a number of rows to which no page is cut, whatever the venue makes of the limit that it is told. Rows
-    lie at multiples of ``step`` microseconds; an instant that holds as many ends the walk, as nobody can tell whether
-    there are more.
+    ``sure`` is a number of rows to which no page is cut, whatever the venue makes of the limit that it is told. It
+    grows: once a page has held more, none is cut to fewer than those. Rows lie at multiples of ``step`` microseconds;
+    an instant that holds as many ends the walk, as nobody can tell whether there are more.
     """
 
     window: Window
@@ -46,6 +46,7 @@ class HalfWalk:
                     if page.count >= self.sure and count == 1:
                         raise WalkStuck(f"{sent} of one instant: there may be more")
                     if page.count >= self.sure:
+                        self.sure = page.count
                         middle = (first + count // 2) * self.step
                         parts += [Window(middle, part.end), Window(part.start, middle)]
                         continue

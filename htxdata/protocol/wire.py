@@ -46,8 +46,9 @@ class Request:
 
     @property
     def limit(self) -> str:
-        """``pool``, or "private": what is signed is counted by its key, apart from what an address asks."""
-        return "private" if self.private else self.pool
+        """``pool``; where it names none, "private" for what is signed, which is counted by its key, apart from what an
+        address asks."""
+        return self.pool or ("private" if self.private else "")
 
     def __str__(self) -> str:
         query = "&".join(f"{name}={value}" for name, value in self.params)

@@ -93,7 +93,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Change:
-    """A balance changed. `sequence` counts the changes of a currency."""
+    """A balance changed. `sequence` counts the changes of a currency. `fee` is what of the change is one."""
 
     time: int
     currency: str
@@ -101,6 +101,19 @@ class Change:
     amount: Decimal
     balance: Decimal
     sequence: int
+    fee: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of the account's ledger. `number` is its own; `balance` is what was held after it."""
+
+    number: int
+    time: int
+    currency: str
+    kind: str
+    amount: Decimal
+    balance: Decimal
 
 
 class Own:
@@ -244,6 +257,20 @@ class Own:
         )
         return [change for change in found if start <= change.time < end]
 
+    def records(self, start: int, end: int, now: int) -> list[Record]:
+        """The ledger of the spot account: what `changes` tells, a fee by itself behind what it was paid for."""
+        out = []
+        for one in self.changes(start, end, now):
+            parts = [({"order.match": "trade"}.get(one.kind, one.kind), one.amount - one.fee)]
+            if one.fee:
+                parts.append(("transact-fee" if one.fee < 0 else "rebate", one.fee))
+            held = one.balance - one.amount
+            for place, (kind, amount) in enumerate(parts):
+                held += amount
+                number = 359 * 10**15 + key_of("ledger", one.currency, one.sequence, place) % 10**15
+                out.append(Record(number, one.time, one.currency, kind, amount, held))
+        return out
+
     def _swept(self, venue: str, sweep: int, now: int) -> list[Change]:
         """The changes of one sweep by `now`: the transfer that it begins with, and its fills."""
         length = self.every * SWEEP
@@ -279,8 +306,9 @@ class Own:
             for currency, amount in moved.items():
                 held[currency] += amount
                 count[currency] += 1
+                fee = -fill.fee if currency == fill.fee_currency else Decimal(0)
                 out.append(
-                    Change(fill.time, currency, "order.match", amount, held[currency], count[currency])
+                    Change(fill.time, currency, "order.match", amount, held[currency], count[currency], fee)
                 )
         return out
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .answers import Answer, Ask, Refusal, hyphens, reply
 from .own import ACCOUNT, OTHERS, USER, Own
-from .own_asks import Caller, page, plain, span
+from .own_asks import Caller, listed, page, plain, span
 from .periods import DAY, HOUR
 
 
@@ -36,25 +36,33 @@ def balance(own: Own, ask: Ask, caller: Caller) -> Answer:
 
 
 def history(own: Own, ask: Ask, caller: Caller) -> Answer:
-    """/v1/account/history: what changed in an account, newest first; at most an hour of the last 30 days."""
-    if ask.query.get("account-id") != str(ACCOUNT):
+    """/v1/account/history: what changed in an account, oldest first unless asked; at most an hour of the last 30 days.
+    A page begins with the record that `from-id` names, which was the `next-id` of the page before."""
+    wanted = ask.query.get("account-id")
+    if wanted not in {str(ACCOUNT), *(str(number) for number, _ in OTHERS)}:
         raise hyphens(ask, "account-history-account-id-error", "account-id is invalid")
+    if ask.query.get("sort", "asc") not in ("asc", "desc"):
+        raise hyphens(ask, "invalid-parameter", "invalid sort")
     start, end = span(ask, HOUR, 30 * DAY)
     rows: list[dict[str, Any]] = [
         {
             "account-id": ACCOUNT,
             "currency": one.currency,
-            "record-id": 10**15 + one.sequence * 8 + place,
+            "record-id": one.number,
             "transact-amt": plain(one.amount),
-            "transact-type": one.kind.replace(".", "-"),
+            "transact-type": one.kind,
             "avail-balance": plain(one.balance),
             "acct-balance": plain(one.balance),
             "transact-time": one.time // 1000,
         }
-        for place, one in enumerate(own.changes(start, end, ask.now))
-    ][::-1]
+        for one in (own.records(start, end, ask.now) if wanted == str(ACCOUNT) else ())
+    ]
+    if ask.query.get("sort") == "desc":
+        rows.reverse()
     if currency := ask.query.get("currency"):
         rows = [row for row in rows if row["currency"] == currency]
+    if types := listed(ask, "transact-types"):
+        rows = [row for row in rows if row["transact-type"] in types]
     kept = page(ask, rows, [row["record-id"] for row in rows], 100, 500, cursor="from-id", inclusive=True)
     more = (
         {"next-id": rows[rows.index(kept[-1]) + 1]["record-id"]} if kept and kept[-1] is not rows[-1] else {}

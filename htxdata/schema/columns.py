@@ -266,6 +266,14 @@ _ALL = (
     Column("available", "f", "what of it can be used", "currency"),
     Column("frozen", "f", "what of it orders hold", "currency"),
     Column(
+        "amount",
+        "f",
+        "by how much the balance changed, with its sign",
+        "currency",
+        "only the venue's ledger says it: NULL in what a socket told",
+    ),
+    Column("record_id", "s", "the number of the record in the venue's ledger; NULL in what a socket told"),
+    Column(
         "change_time",
         "ts",
         "when the balance changed, as the venue says",

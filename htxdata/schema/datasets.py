@@ -33,6 +33,8 @@ class Dataset:
     the rows of its instant is unique. ``rereads``: a file of an archive may be read into a partition that has it
     already, its rows meeting themselves. False where the key tells readings apart: a partition whose footer names a
     file then holds that file's rows, all and for good, and never takes it again, replaced by the venue or not.
+    ``told_once``: sources have no number in common. Rows of two sources that agree in these columns, none of them NULL,
+    tell of the same thing, and what was stored first stays.
 
     ``own``: it is of one's own account, and told only to who shows a key.
     """
@@ -49,6 +51,7 @@ class Dataset:
     stored: bool = True
     key_tells_time: bool = False
     rereads: bool = True
+    told_once: tuple[str, ...] = ()
     own: bool = False
     settles_after: int = MINUTE
 
@@ -313,7 +316,9 @@ DATASETS: tuple[Dataset, ...] = (
     Dataset(
         "own_account_updates",
         "Every change of one's own balances, and all of them whenever a connection began. The whole account is one "
-        "series, whose `symbol` is `*`.",
+        "series, whose `symbol` is `*`. A stretch of time is told by the socket (`source` is `ws`, changes have a "
+        "`sequence`) or by the venue's ledger (`rest`, each record has a `record_id` and an `amount`), never by both: "
+        "the two share no number, and do not count changes alike.",
         (
             "updated_at",
             "change_time",
@@ -323,15 +328,21 @@ DATASETS: tuple[Dataset, ...] = (
             "balance",
             "available",
             "change_type",
+            "amount",
             "sequence",
+            "record_id",
             *_PROVENANCE,
         ),
         # A row must lie in some partition. The change's own time says which; a snapshot has none, and lies where it was
         # heard. That is a column of its own, and part of the key: the snapshot of each connection is a row of its own,
         # while of a change it says what `change_time` says.
-        key=("updated_at", "account_id", "currency", "change_time", "sequence"),
+        # The ledger numbers its records, of which one instant may have several, and knows no `sequence`.
+        key=("updated_at", "account_id", "currency", "change_time", "sequence", "record_id"),
         time_column="updated_at",
-        nullable=frozenset({"change_time", "account_type", "balance", "available", "change_type", "sequence"}),
+        nullable=frozenset(
+            {"change_time", "account_type", "balance", "available", "change_type", "amount", "sequence", "record_id"}
+        ),
+        told_once=("account_id", "currency", "change_time"),
         grains={"": "month"},
         own=True,
         settles_after=5 * SECOND,

@@ -80,6 +80,13 @@ class Endpoint:
     by: str = ""
     """Which of ``Facts.names`` is asked for in place of the symbol; "" for the symbol itself."""
 
+    each: bool = False
+    """It tells of one account, and is asked for each of the owner's (``Venue.accounts``): ``build`` and ``parse`` get
+    the account's number in place of the symbol, and all of them together are the one series of all symbols."""
+
+    least: int | None = None
+    """Of a walk by halves: so many rows no page is cut to, where that is not the walk's own."""
+
     def read(self, reply: Reply, series: Series, facts: Facts) -> Parsed:
         """The rows of a reply; ``BadReply`` for what is not understood (law 9)."""
         return self.parse(reply, series) if self.sized is None else self.sized(reply, series, facts)
@@ -415,6 +422,11 @@ class Venue:
 
     def archives_for(self, dataset: str, period: str | None) -> tuple[Archive, ...]:
         return tuple(a for a in self.archives if a.dataset == dataset and a.serves(period))
+
+    def undivided(self, dataset: str) -> bool:
+        """Whether a dataset is of no symbol, but one series of all of them."""
+        feeds = [feed for feed in self.feeds if feed.dataset == dataset]
+        return any(e.each for e in self.endpoints if e.dataset == dataset) or any(f.every == "must" for f in feeds)
 
     def polls_for(self, dataset: str) -> tuple[Poll, ...]:
         return tuple(p for p in self.polls if p.dataset == dataset)

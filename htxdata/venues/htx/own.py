@@ -20,7 +20,6 @@ from htxdata.protocol.wire import Reply, Request
 from htxdata.timeline import DAY, HOUR, MILLISECOND
 from htxdata.venues.htx import rows as wire
 from htxdata.venues.htx.interest import figure
-from htxdata.venues.htx.linear import REFERENCE
 from htxdata.venues.terms import Endpoint, Parsed
 
 FILL = ("trade_time", "trade_id", "order_id", "side", "price", "quantity", "fee", "fee_currency", "role", "order_type",
@@ -146,7 +145,7 @@ def _details(series: Series, ask: Ask) -> Request:
     ]
     if ask.cursor is not None:
         said += [("from", ask.cursor), ("direct", "next")]
-    return Request("/v5/trade/order/details", tuple(said), REFERENCE, private=True)
+    return Request("/v5/trade/order/details", tuple(said), private=True)
 
 
 def linear_fills(reply: Reply, series: Series) -> Parsed:

@@ -58,13 +58,15 @@ def test_requests(venue: Venue, series: Series, number: int, ask: Ask, expected:
 
 
 def test_every_request_names_the_limit_it_counts_against() -> None:
-    """Contracts: market data has 800 requests a second, everything else, v5 included, shares 240 in three seconds.
+    """Contracts: market data has 800 requests a second, everything else, v5 included, shares 240 in three seconds, what
+    is signed apart.
     Spot counts each endpoint by itself and has no pools."""
     for endpoint in LINEAR.endpoints:
         period = next(iter(endpoint.periods or (None,)))
         request = endpoint.build(Series(endpoint.dataset, "htx-linear", "BTC-USDT", period), Ask(WINDOW, 10))
         market = "/market/" in endpoint.path and not endpoint.path.startswith("/v5")
-        assert request.pool == ("market" if market else "reference"), endpoint.path
+        limit = "private" if request.private else "market" if market else "reference"
+        assert request.limit == limit, endpoint.path
     assert [listing.pool for listing in LINEAR.listings] == ["reference"]
     assert {
         e.build(Series(e.dataset, "htx-spot", "x", "1min"), Ask(WINDOW, 10)).pool for e in SPOT.endpoints
