@@ -141,7 +141,9 @@ class Basket:
 
     def _without_rows(self, partition: Partition, asked: list[Asked]) -> list[Asked]:
         """Outages but for the instants of which there are rows after all (a reply that was cut off there, a stale
-        push): the store would take these for a sign that the whole of the window had been told."""
+        push): the store would take these for a sign that the whole of the window had been told. Of one's own fills and
+        balances an instant may have several, of which a connection that broke told some: it keeps no verdict, and is
+        asked for with what lies around it."""
         if all(one.verdict != "outage" for one in asked):
             return asked
         name = dataset_named(partition.dataset).time_column
@@ -152,7 +154,8 @@ class Basket:
             low, high = there.searchsorted(one.window) if one.verdict == "outage" else (0, 0)
             instants = [Window(at, at + 1) for at in there[low:high].tolist()]
             out += [one._replace(window=piece) for piece in subtract([one.window], instants)]
-            out += [one._replace(window=instant, verdict="present") for instant in instants]
+            if partition.dataset not in ("own_fills", "own_account_updates"):
+                out += [one._replace(window=instant, verdict="present") for instant in instants]
         return out
 
     def _new(self, partition: Partition, table: pa.Table) -> pa.Table:

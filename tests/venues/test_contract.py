@@ -382,6 +382,13 @@ _FILLS = [
     }
     for created, role, trade in (("1704067200000", '"taker"', "1085"), ("1704067260123", '"maker"', "1086"))
 ]  # fmt: skip
+_RECORDS = [
+    {
+        "account-id": "13496526", "currency": '"usdt"', "record-id": record, "transact-amt": '"-10.5"',
+        "transact-type": '"transfer"', "avail-balance": '"81.85"', "acct-balance": '"97.01"', "transact-time": when,
+    }
+    for record, when in (("359044707902783794", "1704067200000"), ("359044690723242123", "1704067260123"))
+]  # fmt: skip
 _ORDERS = [
     {
         "id": number, "symbol": '"btcusdt"', "account-id": "13496526", "client-order-id": '"a1"', "amount": '"5.0"',
@@ -436,6 +443,15 @@ TONGUES = {
                 "created-at",
                 ("id", "account-id"),
                 _OTHER,
+            ),
+            "/v1/account/history": Speech(
+                "13496526",  # an account, in place of a symbol
+                _RECORDS,
+                _own,
+                ("account-id", "record-id", "transact-amt", "avail-balance", "acct-balance", "transact-time"),
+                "transact-time",
+                ("account-id", "record-id"),
+                (lambda body: body.replace(b"13496526", b"13496527", 1),),
             ),
             "/market/history/candles": _spot(),
             "/market/history/kline": _spot(),

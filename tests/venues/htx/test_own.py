@@ -12,7 +12,7 @@ from htxdata.errors import BadReply
 from htxdata.keys import Keys, Secret
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply, Request
-from htxdata.venues.htx import orders, own, permits
+from htxdata.venues.htx import ledger, orders, own, permits
 from htxdata.venues.htx.feeds_own import SPOT_OWN_FEEDS
 from htxdata.venues.terms import Parsed
 
@@ -166,6 +166,27 @@ def test_balances_of_the_documents(shared: Path) -> None:
     ]
     accounts = (shared / "reference/samples/htx/spot-private-accounts.json").read_bytes()
     assert own.account_ids(reply(accounts)) == ["10000001", "10000002", "10000003"]
+
+
+def test_records_of_the_documents(shared: Path) -> None:
+    """Two records of one transfer, the second of an earlier number: each its own row, digits counted."""
+    body = (shared / "reference/samples/htx/spot-private-account-history.json").read_bytes()
+    account = Series("own_account_updates", "htx-spot", "10000001")
+    parsed = ledger.history(reply(body), account)
+    names = ("change_time", "currency", "change_type", "amount", "balance", "available", "record_id", "sequence")
+    assert list(zip(*(parsed.columns[name] for name in names), strict=True)) == [
+        (1629882096557 * MS, "usdt", "other-types", -10.0, 97.010043797676510318, 81.850043797676510303,
+         "359044707902783794", None),
+        (1629882096569 * MS, "usdt", "transfer", -10.0, 87.010043797676510318, 81.850043797676510303,
+         "359044690723242123", None),
+    ]  # fmt: skip
+    assert parsed.unfit is not None
+    assert list(parsed.unfit) == [2, 2]
+    assert (parsed.page.count, parsed.page.cursor) == (2, None)
+    with pytest.raises(BadReply, match="of the account 10000001, asked for 7"):
+        ledger.history(reply(body), Series("own_account_updates", "htx-spot", "7"))
+    with pytest.raises(BadReply, match="transact-type"):
+        ledger.history(reply(body.replace(b'"transfer"', b'""')), account)
 
 
 # ----------------------------------------------------------------------------------------------------- socket
