@@ -267,7 +267,12 @@ def _heal_all(requests: Sequence[Request], report: Report, session: Session) -> 
     healed: list[Gap] = []
     for request in requests:
         series = Series(request.dataset, request.venue, ALL_SYMBOLS)
-        mine = [plan for plan in report.plans if replace(plan.series, symbol=ALL_SYMBOLS) == series]
+        since = window_from(request, time.time_ns() // 1000).start  # one run may ask for several spans of a series
+        mine = [
+            plan
+            for plan in report.plans
+            if replace(plan.series, symbol=ALL_SYMBOLS) == series and plan.window.start == since
+        ]
         lost = any(each.dataset == series.dataset and each.venue == series.venue for each, _ in report.missing)
         if request.symbols != (ALL_SYMBOLS,) or not mine or lost or not session.store.partitions(series):
             continue

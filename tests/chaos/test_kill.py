@@ -50,13 +50,14 @@ HASHKEY_FUNDING = ("backfill", "funding_rates", "--venue", "hashkey", "--symbol"
 
 @dataclass(frozen=True)
 class Market:
-    """What is filled, and what the lake must hold then. ``fundings`` are a venue, its symbols, and since when."""
+    """What is filled, and what the lake must hold then. ``fundings`` are a venue, its symbols, and since when. Without
+    either, whoever kills its lives compares the lake himself."""
 
     commands: tuple[tuple[str, ...], ...]
-    candles: tuple[tuple[str, str], ...]
-    fundings: tuple[str, tuple[str, ...], str]
-    hosts: tuple[str, ...]
-    budgets: int
+    candles: tuple[tuple[str, str], ...] = ()
+    fundings: tuple[str, tuple[str, ...], str] = ("", (), "")
+    hosts: tuple[str, ...] = ()
+    budgets: int = 0
 
 
 HTX = Market(

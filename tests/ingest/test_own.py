@@ -89,6 +89,28 @@ def rows_of(lake: Path, series: Series) -> list[tuple[Any, ...]]:
     return sorted(zip(*(rows[name] for name in FILLS), strict=True)) if rows else []  # nothing happened
 
 
+ORDER = (
+    "order_id", "created_at", "side", "order_type", "price", "quantity", "quote_quantity", "filled_quantity",
+    "order_status", "finished_at", "client_order_id",
+)  # fmt: skip
+
+
+def assert_orders(lake: Path, sandbox: Sandbox, symbol: str, start: int, end: int) -> int:
+    """The orders of the time, each as it ended by the exchange's own word; how many."""
+    rows = stored(lake, Series("own_orders", "htx-spot", symbol))
+    told = sorted(zip(*(rows[name] for name in ORDER), strict=True)) if rows else []
+    truth = sandbox.own.orders("htx-spot", symbol, start, end, sandbox.now())
+    assert told == sorted(
+        (
+            str(o.number), o.created_at, o.side, o.type, None if o.price is None else float(o.price),
+            None if o.type == "buy-market" else float(o.amount), float(o.amount) if o.type == "buy-market" else None,
+            float(sum(f.quantity for f in o.fills)), o.state, o.finished_at, o.client_id,
+        )
+        for o in truth
+    )  # fmt: skip
+    return len(truth)
+
+
 @pytest.mark.parametrize(
     "faults", [(), pytest.param(ROUGH, marks=pytest.mark.wide)], ids=["a quiet day", "a rough day"]
 )
@@ -180,42 +202,10 @@ def test_orders_that_are_over(tmp_path: Path, symbol: str) -> None:
             settings_for(sandbox, tmp_path),
             Request("own_orders", "htx-spot", (symbol,), (), iso(start), iso(end)),
         ).complete
-        rows = stored(tmp_path / "lake", Series("own_orders", "htx-spot", symbol))
         truth = sandbox.own.orders("htx-spot", symbol, start, end, sandbox.now())
         assert len(truth) > 300
         assert {one.state for one in truth} == {"filled", "canceled", "partial-canceled"}
-        names = (
-            "created_at",
-            "order_id",
-            "side",
-            "order_type",
-            "price",
-            "quantity",
-            "quote_quantity",
-            "filled_quantity",
-            "order_status",
-            "finished_at",
-            "client_order_id",
-        )
-        assert sorted(zip(*(rows[name] for name in names), strict=True), key=lambda row: row[1]) == sorted(
-            (
-                (
-                    o.created_at,
-                    str(o.number),
-                    o.side,
-                    o.type,
-                    None if o.price is None else float(o.price),
-                    None if o.type == "buy-market" else float(o.amount),
-                    float(o.amount) if o.type == "buy-market" else None,
-                    float(sum(f.quantity for f in o.fills)),
-                    o.state,
-                    o.finished_at,
-                    o.client_id,
-                )
-                for o in truth
-            ),
-            key=lambda row: row[1],
-        )
+        assert_orders(tmp_path / "lake", sandbox, symbol, start, end)
 
 
 def test_an_open_order_is_asked_for_until_it_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
