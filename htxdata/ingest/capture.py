@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from htxdata.errors import HtxdataError, UsageError, VenueError
 from htxdata.ingest import capture_wanted
 from htxdata.ingest.asked import Request
+from htxdata.ingest.backfill import MOST_SKEW
 from htxdata.ingest.capture_bridge import SETTLED, Bridge, bridge_for
 from htxdata.ingest.capture_streams import Hands, Stream, Topics, begun
 from htxdata.ingest.capture_wanted import Wanted
@@ -25,7 +26,7 @@ from htxdata.ingest.distil import Distilled, distil
 from htxdata.ingest.distil_gaps import Gap, open_gaps
 from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
-from htxdata.market import Series
+from htxdata.market import ALL_SYMBOLS, Series
 from htxdata.schema import dataset as dataset_named
 from htxdata.store.tape import Record
 from htxdata.timeline import SECOND, iso
@@ -123,7 +124,7 @@ class _Capture:
         self._wanted, self._roll = wanted, None if ends is None else ends.next_roll(capture_wanted.clock())
         self._session, self._hands, self._feeds, self._stop = session, hands, feeds, stop
         self._distil_every, self._on_status = distil_every, on_status
-        self._began = time.monotonic()
+        self._began, self._since = time.monotonic(), time.time_ns() // 1000
         # What is open already is of another capture. By name, not by time: gaps go by the venue's clock (law 10).
         self._old = {_name(gap) for gap in open_gaps(session.store, hands.venue.name)}
         self._last = (self._began, 0)
@@ -290,6 +291,9 @@ class _Capture:
                 self._session.say(f"what was lost could not be asked for: {error}")
                 return
             self._done.rows += report.total("added")
+            poor = {feed.dataset for feed in self._feeds if not feed.whole}
+            lacks = [(series, missing) for series, missing in report.missing if series.dataset in poor]
+            self._done.failed += [f"{series} lacks what REST says of it: {missing.why}" for series, missing in lacks]
             self._done.healed += len(report.healed)
             gone = {_name(gap) for gap in report.healed}
             for name, gaps in self._gaps.items():
@@ -303,7 +307,9 @@ class _Capture:
             if (declared := dataset_named(feed.dataset)).own
             for gap in self._gaps.get(feed.name, ())
         )
-        left = max(ends, default=0) - time.time_ns() // 1000
+        now = time.time_ns() // 1000
+        told = (now + dataset_named(feed.dataset).settle() for feed in self._feeds if not feed.whole)
+        left = max((*ends, *told), default=0) - now
         if left > 0:
             self._session.stop.wait(left / SECOND + 1.0)
 
@@ -313,6 +319,9 @@ class _Capture:
         for feed in self._feeds:
             if feed.dataset not in venue.datasets():
                 continue
+            if not feed.whole:  # all of its time, by a clock that may be that much behind ours
+                span = (iso(self._since - MOST_SKEW), iso(now))
+                out.append(Request(feed.dataset, venue.name, (ALL_SYMBOLS,), (), *span))
             topics = (
                 topic for each in self._streams if each.topics.feed == feed for topic in each.topics.symbols
             )

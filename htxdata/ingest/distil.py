@@ -246,7 +246,7 @@ class _Shelf:
         topics: dict[Key, list[tuple[Topic, list[Heard]]]] = {}
         answered: dict[str, list[Asked]] = {}
         live: dict[Key, int] = {}
-        for tape in self.tapes:
+        for tape in self.tapes if self.feed.whole else ():  # what REST has to tell once more is not known yet
             for topic in tape.known.topics.values():
                 heard = list(heard_of(tape.known, topic))
                 topics.setdefault(topic.key, []).append((topic, heard))

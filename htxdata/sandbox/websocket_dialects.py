@@ -13,6 +13,7 @@ from .product_lines import COIN_FUTURES, COIN_SWAPS, USDT
 from .websocket_lines import Heartbeat, Line
 from .websocket_notices import NoticeDialect
 from .websocket_own import OwnDialect
+from .websocket_own_notices import OwnNoticeDialect
 from .websocket_topics import Topic, Unknown, contract_topic, spot_topic
 
 if TYPE_CHECKING:
@@ -139,9 +140,15 @@ DIALECTS: dict[tuple[str, str], Dialect] = {
         ("htx-swap", path): MarketDialect(SWAP_HOST, path, 5, _LINEAR_SUBSCRIPTIONS, _LINEAR_REQUESTS)
         for path in ("/linear-swap-ws", "/swap-ws", "/ws", "/ws_index")
     },
-    ("htx-swap", "/linear-swap-notification"): NoticeDialect(SWAP_HOST, USDT, 5, _LINEAR_SUBSCRIPTIONS),
-    ("htx-swap", "/swap-notification"): NoticeDialect(SWAP_HOST, COIN_SWAPS, 5, _LINEAR_SUBSCRIPTIONS),
-    ("htx-swap", "/notification"): NoticeDialect(SWAP_HOST, COIN_FUTURES, 5, _LINEAR_SUBSCRIPTIONS),
+    **{
+        ("htx-swap", path): kind(SWAP_HOST, product, 5, _LINEAR_SUBSCRIPTIONS, path)
+        for path, kind, product in (
+            ("/linear-swap-notification", NoticeDialect, USDT),
+            ("/swap-notification", NoticeDialect, COIN_SWAPS),
+            ("/notification", NoticeDialect, COIN_FUTURES),
+            ("/ws/v5/notification", OwnNoticeDialect, USDT),
+        )
+    },
     **HASHKEY_DIALECTS,
 }
 """URL prefix and path -> how it is spoken there."""

@@ -15,6 +15,7 @@ from .instruments import FUTURES, INSTRUMENTS, LINEAR, Instrument, contract_type
 from .linear_funding import fee_asset
 from .linear_indicative import _coming as coming
 from .linear_liquidations import _turnover as turnover
+from .own import USER
 from .product_lines import Line as Product
 from .spelling import plain
 from .websocket_feeds import LATE, Feed
@@ -35,6 +36,10 @@ _TOPIC_ERROR, _NO_CONTRACT, _NOT_SUBSCRIBED, _REPEATED, _TOO_MANY, _MISSING = (
     2004,
     2040,
 )
+
+
+NOT_SIGNED_IN = 2001
+"""The key, or that none was shown."""
 
 
 class NoticeFeed(Feed):
@@ -166,6 +171,7 @@ class NoticeDialect:
     product: Product
     patience: int
     subscriptions: tuple[int, float]
+    path: str
     plain: bool = False
 
     def ping(self, ms: int) -> tuple[str, str]:
@@ -185,6 +191,8 @@ class NoticeDialect:
                     line.answered(said["ts"])
             elif op == "ping":
                 line.say(orjson.dumps({"op": "pong", "ts": said.get("ts")}))
+            elif op == "auth":
+                self._sign_in(sockets, line, said, now)
             elif op == "sub":
                 self._subscribe(sockets, line, said, now)
             elif op == "unsub":
@@ -197,6 +205,24 @@ class NoticeDialect:
             line.say(
                 orjson.dumps(head | {"err-code": refused.code, "err-msg": refused.text, "ts": now // 1000})
             )
+
+    def _sign_in(self, sockets: Sockets, line: Line, said: dict[str, Any], now: int) -> None:
+        """`op` auth: signed as REST is, the path being the socket's own (htx-api 10.1). That a refusal has `op`
+        auth too, and its words, is [C]; 2001 is the code of what is wrong with a key."""
+        head: dict[str, Any] = {"op": "auth", "type": "api", "ts": now // 1000}
+        if "cid" in said:
+            head["cid"] = said["cid"]
+        wanted = ("AccessKeyId", "SignatureMethod", "SignatureVersion", "Timestamp", "Signature")
+        if said.get("type") != "api" or not all(isinstance(said.get(name), str) for name in wanted):
+            line.say(orjson.dumps({**head, "err-code": _MISSING, "err-msg": "Missing required parameter."}))
+            return
+        signed = [(name, said[name]) for name in wanted]
+        found = sockets.own.keys.judge("GET", line.named, self.path, signed, line.address, now)
+        if isinstance(found, str):
+            line.say(orjson.dumps({**head, "err-code": NOT_SIGNED_IN, "err-msg": found}))
+            return
+        line.signed_in = found
+        line.say(orjson.dumps({**head, "err-code": 0, "data": {"user-id": str(USER)}}))
 
     def _subscribe(self, sockets: Sockets, line: Line, said: dict[str, Any], now: int) -> None:
         if sockets.too_many(line, "sub", *self.subscriptions):

@@ -255,7 +255,8 @@ _ALL = (
         "f",
         "what the fill cost; negative where the venue paid for it",
         "fee_currency",
-        "what was paid in points or in the venue's token is the amount of those",
+        "what was paid in points or in the venue's token is the amount of those; NULL where only a socket that does "
+        "not say it told of the fill so far (contracts of HTX): REST fills it in",
     ),
     Column("fee_currency", "s", "what the fee was paid in, as the venue spells it"),
     Column("role", "s", "`maker` or `taker`: whether the order stood in the book or took from it"),

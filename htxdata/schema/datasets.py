@@ -279,7 +279,7 @@ DATASETS: tuple[Dataset, ...] = (
         # One trade is two fills where both sides of it are ours.
         key=("trade_id", "order_id"),
         time_column="trade_time",
-        nullable=frozenset({"fee_currency", "role", "order_type", "client_order_id"}),
+        nullable=frozenset({"fee", "fee_currency", "role", "order_type", "client_order_id"}),
         grains={"": "month"},
         key_tells_time=True,
         own=True,

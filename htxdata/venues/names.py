@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 def stem(milliseconds: int, price: float, quantity: float, side: str) -> str:
     """``1735660802822-95432.42-0.00016-buy``."""
-    return f"{milliseconds}-{_text(price)}-{_text(quantity)}-{side}"
+    return f"{milliseconds}-{shortest(price)}-{shortest(quantity)}-{side}"
 
 
 def counted(stems: Iterable[str]) -> list[str]:
@@ -25,5 +25,6 @@ def counted(stems: Iterable[str]) -> list[str]:
     return out
 
 
-def _text(value: float) -> str:
+def shortest(value: float) -> str:
+    """A number without a fraction that says nothing."""
     return repr(value).removesuffix(".0")

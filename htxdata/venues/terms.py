@@ -285,6 +285,10 @@ class Feed:
     every: Literal["", "may", "must"] = ""
     """Whether the topic of the symbol ``*`` tells of all symbols; "must": there is no other."""
 
+    whole: bool = True
+    """Whether its rows say all that the dataset has. What they prove of time is nothing where not: REST is asked for
+    the same rows once more, and fills in what they lack."""
+
     def every_form(self) -> Iterator[Feed]:
         """This one, those with other numbers of levels, and what is heard instead of each; some twice."""
         for first in (self, *self.forms):
@@ -425,8 +429,7 @@ class Venue:
 
     def undivided(self, dataset: str) -> bool:
         """Whether a dataset is of no symbol, but one series of all of them."""
-        feeds = [feed for feed in self.feeds if feed.dataset == dataset]
-        return any(e.each for e in self.endpoints if e.dataset == dataset) or any(f.every == "must" for f in feeds)
+        return any(e.each for e in self.endpoints if e.dataset == dataset)
 
     def polls_for(self, dataset: str) -> tuple[Poll, ...]:
         return tuple(p for p in self.polls if p.dataset == dataset)

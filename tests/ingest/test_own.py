@@ -14,6 +14,7 @@ from htxdata.errors import ConfigError, KeyRefused
 from htxdata.ingest.asked import Request
 from htxdata.ingest.capture import Captured, Status, capture
 from htxdata.ingest.capture_wanted import Wanted
+from htxdata.ingest.distil import distil
 from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot import snapshot
@@ -77,7 +78,8 @@ def truth_of(sandbox: Sandbox, venue: str, symbol: str, start: int, end: int) ->
     spot = venue == "htx-spot"
     return sorted(
         (
-            str(f.trade_id if spot else f.record), str(o.number), f.time, o.side, float(f.price), float(f.quantity),
+            str(f.trade_id) if spot else f"{f.trade_id}-{f.price.normalize():f}-{f.contracts}-1",
+            str(o.number), f.time, o.side, float(f.price), float(f.quantity),
             float(f.fee), f.fee_currency, o.role, o.type if spot else o.type.split("-")[1],
         )
         for o, f in sandbox.own.fills(venue, symbol, start, end, sandbox.now())
@@ -375,6 +377,59 @@ def said_on_tape(tape: Path) -> list[Any]:
             if isinstance(found, reel.Record) and found.said.get("event") == "sent":
                 out.append(json.loads(found.body))
     return out
+
+
+@pytest.mark.wide
+def test_fills_of_contracts_as_they_come(tmp_path: Path) -> None:
+    """The socket tells them without their fees and proves no span; REST tells the same fills once more, and fills in
+    what they lack: what the socket alone said stays. Numbers of the two have nothing in common, and each is one row."""
+    names = (*FILLS, "client_order_id", "source")
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    with Sandbox(seed=5, limits=False, own_seconds=10, ping_seconds=0.3, clock=hurried(15)) as sandbox:
+        with Session(settings_for(sandbox, tmp_path), say=lambda text: None) as session:
+            wanted = Wanted("htx-linear", ("own_fills",), ("BTC-USDT",))
+            done = capture(wanted, session, threading.Event(), seconds=6)
+        assert done.complete, done
+        distil(Store(other), tmp_path / "tape", say=lambda text: None)
+        count = 0
+        for symbol in ("BTC-USDT", "ETH-USDT"):  # one topic, whatever was asked for
+            series = Series("own_fills", "htx-linear", symbol)
+            (span,) = spans(lake, series)
+            assert (span.verdict, span.source) == ("present", "rest")
+            truth = truth_of(sandbox, "htx-linear", symbol, span.start, span.end)
+            inside = [row for row in rows_of(lake, series) if span.start <= row[2] < span.end]
+            assert inside == truth
+            clients = {str(o.number): o.client_id for o in sandbox.own.orders(
+                "htx-linear", symbol, span.start - SECOND, span.end, sandbox.now())}  # fmt: skip
+            rows = stored(lake, series)
+            heard = [r for r in zip(*(rows[n] for n in names), strict=True) if r[-1] == "ws" and r[2] < span.end]
+            assert all(row[-2] == clients[row[1]] for row in heard)
+            assert all(row[6] is not None and row[7] == "USDT" and row[9] for row in heard)
+            assert spans(other, series) == []
+            bare = stored(other, series)
+            if bare:
+                assert {*bare["fee"], *bare["fee_currency"], *bare["order_type"]} == {None}
+                assert {row[:2] for row in heard} <= {*zip(bare["trade_id"], bare["order_id"], strict=True)}
+            count += len(heard)
+        assert count > 2
+        assert sandbox.refused_keys == {}
+        shown = [one for one in said_on_tape(tmp_path / "tape") if one.get("op") == "auth"]
+        assert {(one["AccessKeyId"], one["Signature"]) for one in shown} == {("…", "…")}
+        tape = b"".join(path.read_bytes() for path in reel.reels(tmp_path / "tape"))
+        assert SANDBOX_KEY.access.encode() not in tape
+
+
+def test_a_refused_key_ends_the_capture_of_contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contracts' private socket verifies what is signed: one sign-in, no second, the reason told."""
+    monkeypatch.setenv("HTX_SECRET_KEY", "wrong")
+    with Sandbox(limits=False, own_seconds=1) as sandbox:
+        with Session(settings_for(sandbox, tmp_path), say=lambda text: None) as session:
+            wanted = Wanted("htx-linear", ("own_fills",), ("*",))
+            with pytest.raises(KeyRefused, match=r"the key is not taken: 2001: Verification failure") as caught:
+                capture(wanted, session, threading.Event(), seconds=20)
+        assert SANDBOX_KEY.access not in str(caught.value)
+        assert len(sandbox.sockets) == 1
+        assert sandbox.refused_keys == {"Verification failure [校验失败]": 1}
 
 
 def test_what_was_lost_comes_by_rest(tmp_path: Path) -> None:

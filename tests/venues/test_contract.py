@@ -536,9 +536,10 @@ TONGUES = {
                 "BTC-USDT",
                 _DETAILS,
                 _five,
-                ("id", "created_time", "order_id", "trade_price", "trade_turnover", "trade_fee"),
+                ("id", "created_time", "order_id", "trade_id", "trade_price", "trade_volume", "trade_turnover",
+                 "trade_fee"),
                 "created_time",
-                ("id", "order_id", "trade_price", "trade_turnover"),
+                ("id", "order_id", "trade_id", "trade_price", "trade_volume", "trade_turnover"),
                 _CODE,
             ),
             "/v5/market/liquidation_orders": Speech(

@@ -63,7 +63,7 @@ LINEAR = Venue(
     bucket=archive.BUCKET,
     fold=str.upper,
     polls=linear.POLLS,
-    feeds=feeds.LINEAR_FEEDS,
+    feeds=(*feeds.LINEAR_FEEDS, *feeds_own.LINEAR_OWN_FEEDS),
     keys="htx",
     sign=_sign,
 )

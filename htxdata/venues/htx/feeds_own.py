@@ -1,4 +1,4 @@
-"""What spot's private socket says: own fills and changes of balances (htx-ws-v2 4, 5).
+"""What the private sockets say: own fills and changes of balances on spot (htx-ws-v2 4, 5), own fills on contracts.
 
 These are few: there is no quick way beside the careful one. A topic may tell of all symbols, and the one that was asked
 for is not always the one that comes back (``trade.clearing#*`` for ``trade.clearing#*#1``): what a push is of is in its
@@ -16,7 +16,7 @@ from htxdata.errors import BadReply
 from htxdata.market import ALL_SYMBOLS
 from htxdata.venues.htx import own
 from htxdata.venues.htx import rows as wire
-from htxdata.venues.htx.dialects import V2
+from htxdata.venues.htx.dialects import OWN_NOTIFICATION, V2
 from htxdata.venues.htx.feeds_frames import UNDECODABLE, Key, Message, Sheets, figure, price
 from htxdata.venues.htx.feeds_frames import _decode as decode
 from htxdata.venues.htx.feeds_topics import Shape
@@ -136,6 +136,60 @@ def _update(data: Message, received_at: int) -> tuple[Key, dict[str, Any], int]:
     return (ALL_SYMBOLS, None), dict(zip(UPDATE, values, strict=True)), lost
 
 
+# ------------------------------------------------------------------------------------------------- contracts
+
+_NOTICES = ("ping", "pong", "auth", "sub", "unsub", "error", "close")
+
+
+def _matches(frames: Sequence[Frame], facts: Mapping[str, Facts]) -> Pushed:
+    """``trade``: one row a fill, without its fee and the type of its order (sample linear-ws-v5-private-trade)."""
+    names = tuple(name for name in own.FILL if name not in ("fee_currency", "order_type"))
+    sheets = Sheets((*names, "received_at"), _MATCHES.symbol_of)
+    for at, (received_at, body) in enumerate(frames):
+        try:
+            for row, key, unfit in _matched(body):
+                sheets.add(key, [({**row, "received_at": received_at}, unfit)])
+        except BadReply as error:
+            sheets.pushed.faults.append((at, str(error)))
+        except (DecimalException, OverflowError) as error:
+            sheets.pushed.faults.append((at, f"a number that cannot be read: {error!r:.80}"))
+    return sheets.finish()
+
+
+def _matched(body: bytes) -> list[tuple[dict[str, Any], Key, int]]:
+    try:
+        message = decode(body)
+    except (*UNDECODABLE, DecimalException) as error:
+        raise BadReply(f"no JSON: {error}") from error
+    if not isinstance(message, dict):
+        raise BadReply(f"a {type(message).__name__}, not an object")
+    if message.get("op") in _NOTICES:
+        return []
+    if message.get("op") != "notify" or message.get("topic") != _MATCHES.topic(ALL_SYMBOLS, None):
+        raise BadReply(f"{message.get('op')!r:.30} of {message.get('topic')!r:.60} is not known")
+    rows = message.get("data")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise BadReply(f"'data' is {rows!r:.60}, not a list of objects")
+    out: list[tuple[dict[str, Any], Key, int]] = []
+    for at, (row, name) in enumerate(zip(rows, own.match_names(rows), strict=True)):
+        side = row.get("direction", row.get("side"))  # the sample says the one, the document the other
+        if side not in ("buy", "sell"):
+            raise BadReply(f"row {at}: 'direction' is {side!r:.60}, neither buy nor sell")
+        cost, lost = price(row, "trade_price")
+        turnover, _ = figure(row, "trade_turnover")
+        role = own.role_of({"role": str(row.get("role")).lower()}, "role", at)
+        values = {
+            "trade_time": wire.instant(row, "created_time", at), "trade_id": name,
+            "order_id": own.number(row, "order_id", at), "side": side, "price": cost,
+            "quantity": own.coins(turnover, cost), "fee": None, "role": role,
+            "client_order_id": row.get("client_order_id") or None,
+        }  # fmt: skip
+        out.append((values, (own.word(row, "contract_code", at).upper(), None), lost))
+    return out
+
+
+_MATCHES = Shape(lambda symbol, period: "trade", lambda topic: (ALL_SYMBOLS, None) if topic == "trade" else None)
+
 _fills, _updates = _clearing(), _accounts()
 QUIET = None
 """Who does not trade hears nothing, for days."""
@@ -151,5 +205,12 @@ SPOT_OWN_FEEDS = (
         _parser(_updates, UPDATE, _update),
         docs="htx-ws-v2 5 [A]: mode 2, both figures in one message; at first all balances",
         silence=QUIET, every="must",
+    ),
+)  # fmt: skip
+LINEAR_OWN_FEEDS = (
+    Feed(
+        "own_fills", "own_fills", "htx_swap_ws", "/ws/v5/notification", OWN_NOTIFICATION, *_MATCHES, _matches,
+        docs="htx-api 10.5 [B], sample linear-ws-v5-private-trade: fills without fees; all contracts are one topic",
+        silence=QUIET, every="must", whole=False,
     ),
 )  # fmt: skip

@@ -7,7 +7,7 @@ word that is not documented, sets its reply aside.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ from htxdata.protocol.wire import Reply, Request
 from htxdata.timeline import DAY, HOUR, MILLISECOND
 from htxdata.venues.htx import rows as wire
 from htxdata.venues.htx.interest import figure
+from htxdata.venues.names import shortest
 from htxdata.venues.terms import Endpoint, Parsed
 
 FILL = ("trade_time", "trade_id", "order_id", "side", "price", "quantity", "fee", "fee_currency", "role", "order_type",
@@ -150,11 +151,10 @@ def _details(series: Series, ask: Ask) -> Request:
 
 def linear_fills(reply: Reply, series: Series) -> Parsed:
     """Volumes are contracts. Coins are not said: they are the turnover by the price, rounded to whole contracts' worth
-    by nobody, so to 12 digits here. The number kept is the row's ``id``: ``trade_id`` is that of the match, which may
-    fill an order in several pieces [B]."""
+    by nobody, so to 12 digits here."""
     rows = wire.slow_rows(wire.open_answer(reply.body).rows)
     out: dict[str, list[Any]] = {name: [] for name in FILL}
-    unfit, behind = np.zeros(len(rows), np.uint8), ""
+    unfit, behind, names = np.zeros(len(rows), np.uint8), "", match_names(rows)
     for at, row in enumerate(rows):
         behind = number(row, "id", at)
         if str(row.get("contract_code", "")).upper() != series.symbol.upper():
@@ -167,8 +167,8 @@ def linear_fills(reply: Reply, series: Series) -> Parsed:
             raise BadReply(f"row {at}: 'trade_price' is 0: no price")
         fee, fitting = wire.number(row, "trade_fee", at)
         values = (
-            wire.instant(row, "created_time", at), behind, number(row, "order_id", at), side, price,
-            float(f"{turnover / price:.12g}"), fee, word(row, "fee_currency", at),
+            wire.instant(row, "created_time", at), names[at], number(row, "order_id", at), side, price,
+            coins(turnover, price), fee, word(row, "fee_currency", at),
             role_of({"role": str(row.get("role")).lower()}, "role", at), word(row, "type", at), None,
         )  # fmt: skip
         for column, value in zip(out.values(), values, strict=True):
@@ -177,6 +177,28 @@ def linear_fills(reply: Reply, series: Series) -> Parsed:
     times = out["trade_time"]
     page = Page(len(times), min(times), max(times), behind) if times else Page(0)
     return Parsed(out, page, unfit if unfit.any() else None)
+
+
+def match_names(rows: Sequence[Row]) -> list[str]:
+    """What fills of contracts are called: number of the match, price, contracts, and which of those that are alike.
+
+    REST and the socket number a fill differently (``1513834754679549965``; ``100121555172810-1519705786942156810-1``),
+    and have the order and the match in common. A match may fill an order in several pieces [B], which its number does
+    not tell apart; what they were does.
+    """
+    stems: dict[str, list[str]] = {}
+    out = []
+    for at, row in enumerate(rows):
+        price, volume = figure(row, "trade_price", at)[0], figure(row, "trade_volume", at)[0]
+        stem = f"{number(row, 'trade_id', at)}-{shortest(price)}-{shortest(volume)}"
+        alike = stems.setdefault(number(row, "order_id", at), [])
+        alike.append(stem)
+        out.append(f"{stem}-{alike.count(stem)}")
+    return out
+
+
+def coins(turnover: float, price: float) -> float:
+    return float(f"{turnover / price:.12g}")
 
 
 SPOT_OWN = (

@@ -15,12 +15,23 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from htxdata.errors import BadReply
-from htxdata.protocol.dialect import Acked, Closing, Dialect, Heard, Ping, Push, Refused, Strange
+from htxdata.protocol.dialect import (
+    Acked,
+    Admitted,
+    Barred,
+    Closing,
+    Dialect,
+    Heard,
+    Ping,
+    Push,
+    Refused,
+    Strange,
+)
 from htxdata.venues import frames
 from htxdata.venues.frames import unpack
-from htxdata.venues.htx.dialects import MARKET_SPOT, MARKET_SWAP, NOTIFICATION, V2
+from htxdata.venues.htx.dialects import MARKET_SPOT, MARKET_SWAP, NOTIFICATION, OWN_NOTIFICATION, V2
 
-ALL = (MARKET_SPOT, MARKET_SWAP, NOTIFICATION, V2)
+ALL = (MARKET_SPOT, MARKET_SWAP, NOTIFICATION, OWN_NOTIFICATION, V2)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +57,11 @@ ALL = (MARKET_SPOT, MARKET_SWAP, NOTIFICATION, V2)
         (NOTIFICATION, '{"op":"sub","cid":"1","topic":"x","err-code":2030,"err-msg":"too many connections"}', Refused("1", "x", "2030: too many connections", slower=True)),
         (NOTIFICATION, '{"op":"notify","topic":"public.*.x","ts":1603778748166,"data":[{"id":123456789012345678901234567}]}', Push("public.*.x", 1603778748166000)),
         (NOTIFICATION, '{"op":"error","err-code":1,"err-msg":"bad"}', Refused("", "", "1: bad")),
+        (OWN_NOTIFICATION, '{"op":"auth","type":"api","err-code":0,"ts":1645200307319,"data":{"user-id":"1"}}', Admitted()),
+        (OWN_NOTIFICATION, '{"op":"auth","type":"api","err-code":2001,"err-msg":"no"}', Barred("2001: no")),
+        (OWN_NOTIFICATION, '{"op":"auth","err-code":2030,"err-msg":"too many"}', Barred("2030: too many", again=True)),
+        (OWN_NOTIFICATION, '{"op":"auth","type":"api"}', Barred("no code")),
+        (OWN_NOTIFICATION, '{"op":"notify","topic":"trade","contract_code":"X","ts":1782367694387}', Push("trade", 1782367694387000)),
         (NOTIFICATION, '{"op":"close","ts":1489474081631}', Closing("the venue closes the connection")),
         (V2, '{"action":"sub","code":200,"ch":"orders#*","data":{}}', Acked("", "orders#*", 0)),
         (V2, '{"action":"sub","code":2002,"ch":"orders#*","message":"invalid.auth.state"}', Refused("", "orders#*", "2002: invalid.auth.state")),
@@ -112,6 +128,10 @@ def test_commands_are_json_that_carries_topic_and_id(dialect: Dialect) -> None:
         NOTIFICATION: (
             {"op": "sub", "cid": "7", "topic": topic},
             {"op": "unsub", "cid": "7", "topic": topic},
+        ),
+        OWN_NOTIFICATION: (
+            {"op": "sub", "cid": "7", "topic": topic, "contract_code": "*"},
+            {"op": "unsub", "cid": "7", "topic": topic, "contract_code": "*"},
         ),
         V2: ({"action": "sub", "ch": topic}, {"action": "unsub", "ch": topic}),
     }[dialect]

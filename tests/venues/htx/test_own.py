@@ -13,10 +13,11 @@ from htxdata.keys import Keys, Secret
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply, Request
 from htxdata.venues.htx import ledger, orders, own, permits
-from htxdata.venues.htx.feeds_own import SPOT_OWN_FEEDS
+from htxdata.venues.htx.feeds_own import LINEAR_OWN_FEEDS, SPOT_OWN_FEEDS
 from htxdata.venues.terms import Parsed
 
 FILLS, UPDATES = SPOT_OWN_FEEDS
+(MATCHES,) = LINEAR_OWN_FEEDS
 MS = 1000
 
 
@@ -78,7 +79,7 @@ def test_a_fill_of_a_contract(shared: Path) -> None:
     )
     assert first(parsed) == {
         "trade_time": 1780967931197 * MS,
-        "trade_id": "1513834754679549965",
+        "trade_id": "152022944-62688.2-2-1",
         "order_id": "1513834754585190400",
         "side": "sell",
         "price": 62688.2,
@@ -363,6 +364,44 @@ def test_what_is_no_row(shared: Path) -> None:
         json.dumps({**good, "action": "x"}).encode(),
     ):
         assert len(FILLS.parse([(1, body)], {}).faults) == 1
+
+
+def test_recorded_fills_of_contracts(shared: Path) -> None:
+    """The captured frame and the document's row, whose side is called otherwise: no fee, and named by the match. Pieces
+    of one match are told apart by what they are, also where they are alike, the same by REST and by socket."""
+    body = (shared / "reference/samples/htx/linear-ws-v5-private-trade.json").read_bytes()
+    found = MATCHES.parse([(5, body), (6, b'{"op":"ping","ts":"1"}'), (7, b'{"op":"auth","err-code":0}')], {})
+    assert not found.faults
+    columns = found.columns["BTC-USDT", None]
+    assert {name: values[0] for name, values in columns.items()} == {
+        "trade_time": 1782367694375 * MS, "trade_id": "155233460-61629-1-1", "order_id": "1519705786942156810",
+        "side": "buy", "price": 61629.0, "quantity": 0.001, "fee": None, "role": "taker",
+        "client_order_id": "1519705786942156810", "received_at": 5,
+    }  # fmt: skip
+    message = json.loads(body)
+    (one,) = message["data"]
+    pieces = [one, {**one, "id": "a-b-2"}, {**one, "id": "a-b-3", "trade_price": "61629.5"}]
+    pieces[1]["side"] = pieces[1].pop("direction")
+    found = MATCHES.parse([(5, json.dumps({**message, "data": pieces}).encode())], {})
+    names = ["155233460-61629-1-1", "155233460-61629-1-2", "155233460-61629.5-1-1"]
+    assert found.columns["BTC-USDT", None]["trade_id"] == names
+    row = json.loads((shared / "reference/samples/htx/linear-v5-private-trade-row.json").read_text())
+    alike = {**row, "trade_id": one["trade_id"], "trade_volume": "1"}
+    rows = [{**alike, "trade_price": cost, "id": str(at)} for at, cost in enumerate(("61629.0", "61629", "61629.5"))]
+    parsed = own.linear_fills(reply({"code": 200, "data": rows}), Series("own_fills", "htx-linear", "BTC-USDT"))
+    assert parsed.columns["trade_id"] == names
+    for change, words in (
+        ({"direction": "up"}, "neither buy nor sell"),
+        ({"trade_id": None}, "trade_id"),
+        ({"role": "both"}, "neither maker nor taker"),
+        ({"trade_price": "0"}, "no price"),
+        ({"contract_code": ""}, "not a word"),
+    ):
+        bad = {**message, "data": [{**one, **change}]}
+        (fault,) = MATCHES.parse([(1, json.dumps(bad).encode())], {}).faults
+        assert words in fault[1], change
+    for other in (b"{", b"[]", b'{"op":"notify","topic":"orders","data":[]}', b'{"op":"notify","topic":"trade"}'):
+        assert len(MATCHES.parse([(1, other)], {}).faults) == 1
 
 
 def test_topics() -> None:

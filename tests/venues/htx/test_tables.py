@@ -59,8 +59,7 @@ def test_requests(venue: Venue, series: Series, number: int, ask: Ask, expected:
 
 def test_every_request_names_the_limit_it_counts_against() -> None:
     """Contracts: market data has 800 requests a second, everything else, v5 included, shares 240 in three seconds, what
-    is signed apart.
-    Spot counts each endpoint by itself and has no pools."""
+    is signed apart. Spot counts each endpoint by itself; of the account's ledger fewer are borne than of the host."""
     for endpoint in LINEAR.endpoints:
         period = next(iter(endpoint.periods or (None,)))
         request = endpoint.build(Series(endpoint.dataset, "htx-linear", "BTC-USDT", period), Ask(WINDOW, 10))
@@ -69,13 +68,16 @@ def test_every_request_names_the_limit_it_counts_against() -> None:
         assert request.limit == limit, endpoint.path
     assert [listing.pool for listing in LINEAR.listings] == ["reference"]
     assert {
-        e.build(Series(e.dataset, "htx-spot", "x", "1min"), Ask(WINDOW, 10)).pool for e in SPOT.endpoints
-    } == {""}
+        (e.dataset, pool)
+        for e in SPOT.endpoints
+        if (pool := e.build(Series(e.dataset, "htx-spot", "x", "1min"), Ask(WINDOW, 10)).pool)
+    } == {("own_account_updates", "ledger")}
 
 
 def test_what_can_be_asked_of_each_market() -> None:
     """Datasets in order, and that index prices of linear contracts have no REST at all."""
-    assert list(dict.fromkeys(e.dataset for e in SPOT.endpoints)) == ["klines", "trades", "own_fills", "own_orders"]
+    assert list(dict.fromkeys(e.dataset for e in SPOT.endpoints)) == ["klines", "trades", "own_fills", "own_orders",
+                                                                        "own_account_updates"]
     assert list(dict.fromkeys(e.dataset for e in LINEAR.endpoints)) == [
         "klines",
         "funding_rates",
