@@ -185,6 +185,7 @@ class _Fill:
         if not endpoint.each or self.accounts:
             return
         assert self.venue.accounts is not None
+        assert self.venue.accounts.list is not None
         reply = self._counted(self.venue.accounts.list)
         try:
             self.accounts = list(self.venue.accounts.numbers(reply))

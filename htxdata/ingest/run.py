@@ -12,7 +12,7 @@ from functools import partial
 
 from htxdata.config import POOLS
 from htxdata.errors import CorruptPartition
-from htxdata.ingest.asked import Request
+from htxdata.ingest.asked import Request, window_from
 from htxdata.ingest.backfill import fill
 from htxdata.ingest.deep import fill_deep
 from htxdata.ingest.distil_gaps import Gap, heal_gaps

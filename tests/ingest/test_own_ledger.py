@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from htxdata.errors import UsageError
+from htxdata.ingest.asked import Request
 from htxdata.ingest.capture import capture
 from htxdata.ingest.capture_wanted import Wanted
 from htxdata.ingest.distil import distil
 from htxdata.ingest.distil_rows import Basket
 from htxdata.ingest.distil_spans import Silence
 from htxdata.ingest.plan import to_ask
-from htxdata.ingest.run import Request, backfill
+from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import SANDBOX_KEY, Faults, Rule, Sandbox, answers, own_accounts, own_rest

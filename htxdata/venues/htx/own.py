@@ -186,14 +186,17 @@ def match_names(rows: Sequence[Row]) -> list[str]:
     and have the order and the match in common. A match may fill an order in several pieces [B], which its number does
     not tell apart; what they were does.
     """
-    stems: dict[str, list[str]] = {}
-    out = []
+    alike: dict[tuple[str, str], list[tuple[int, int, str, int]]] = {}
     for at, row in enumerate(rows):
         price, volume = figure(row, "trade_price", at)[0], figure(row, "trade_volume", at)[0]
         stem = f"{number(row, 'trade_id', at)}-{shortest(price)}-{shortest(volume)}"
-        alike = stems.setdefault(number(row, "order_id", at), [])
-        alike.append(stem)
-        out.append(f"{stem}-{alike.count(stem)}")
+        said = str(row.get("id"))
+        turn = (wire.instant(row, "created_time", at), len(said), said, at)  # in whatever order they are told
+        alike.setdefault((number(row, "order_id", at), stem), []).append(turn)
+    out = [""] * len(rows)
+    for (_, stem), turns in alike.items():
+        for count, turn in enumerate(sorted(turns), 1):
+            out[turn[-1]] = f"{stem}-{count}"
     return out
 
 

@@ -380,7 +380,8 @@ def test_recorded_fills_of_contracts(shared: Path) -> None:
     }  # fmt: skip
     message = json.loads(body)
     (one,) = message["data"]
-    pieces = [one, {**one, "id": "a-b-2"}, {**one, "id": "a-b-3", "trade_price": "61629.5"}]
+    pieces = [{**one, "id": f"{one['id'][:-1]}{place}"} for place in (1, 2, 3)]
+    pieces[2]["trade_price"] = "61629.5"
     pieces[1]["side"] = pieces[1].pop("direction")
     found = MATCHES.parse([(5, json.dumps({**message, "data": pieces}).encode())], {})
     names = ["155233460-61629-1-1", "155233460-61629-1-2", "155233460-61629.5-1-1"]
