@@ -48,8 +48,8 @@ def test_every_pool_has_a_budget_below_its_hosts() -> None:
 
 
 def test_what_is_signed_counts_by_its_key() -> None:
-    """Not with what an address asks (htx-api 2.2: 72 reads in 3 s of a user, 240 in 3 s of an address), unless a limit of
-    its own is documented (10.2: 5 in 2 s of an account's ledger)."""
+    """Not with what an address asks (htx-api 2.2: 72 reads in 3 s of a user, 240 in 3 s of an address), unless a limit
+    of its own is documented (10.2: 5 in 2 s of an account's ledger)."""
     assert POOLS["htx_swap_rest"]["private"] == "htx_swap_private"
     assert 3 * BUDGETS["htx_swap_private"] <= 72
     assert Request("/v5/trade/order/details", private=True).limit == "private"
