@@ -17,6 +17,7 @@ from htxdata.ingest.drive import Drive, Get, Received, walk_for
 from htxdata.ingest.outcome import Missing, Outcome
 from htxdata.ingest.plan import EDGE_OF_HORIZON, LEAD_OF_FUNDING, Job, grid_for
 from htxdata.ingest.revisions import keeper
+from htxdata.protocol.paging import LatestWalk, TailWalk
 from htxdata.protocol.paging_time import TimeWalk
 from htxdata.protocol.wire import Reply, Request
 from htxdata.schema import Dataset
@@ -62,7 +63,8 @@ class _Fill:
 
     def window(self, window: Window) -> None:
         """Ask the venue's endpoints in order of preference until every part of ``window`` is answered."""
-        todo, reasons = [window], []
+        todo, reasons, limits = [window], list[str](), list[str]()
+        gone: list[Window] = []
         for endpoint in self.venue.endpoints_for(self.dataset.name, self.job.series.period, self.job.series.symbol):
             rest: list[Window] = []
             queue = list(todo)
@@ -74,6 +76,8 @@ class _Fill:
                 return
             while queue:
                 drive, left, refusal = self._walk(endpoint, queue.pop(0))
+                if isinstance(drive.walk, (LatestWalk, TailWalk)) and drive.walk.cut is not None:
+                    gone.append(drive.walk.cut)
                 if refusal is None:
                     rest += left
                 elif _of_the_endpoint(endpoint, refusal):
@@ -94,14 +98,21 @@ class _Fill:
             if not todo:
                 return
             if endpoint.walk in ("latest", "tail"):
-                reasons.append(f"{endpoint.path} serves the newest {endpoint.rows} rows only")
+                limits.append(f"{endpoint.path} serves the newest {endpoint.rows} rows only")
+        why = "; ".join(dict.fromkeys([*reasons, *limits]))
         # `missing`, not `unobtainable`: that an undocumented endpoint is gone today says nothing of the data, and what
-        # is unobtainable is never asked for again. Where a depth is documented (`Endpoint.horizon`) or the venue
-        # proves it itself (`doubt`), the verdict is the harder one.
+        # is unobtainable is never asked for again. Where a depth is documented (`Endpoint.horizon`), the venue proves
+        # it itself (`doubt`) or a full page of the newest rows is all that there ever is of it, the verdict is the
+        # harder one.
+        if not reasons and not self.venue.archives_for(self.dataset.name, self.job.series.period):
+            for part in intersect(todo, merge(gone)):
+                self.asked.append(Asked(part, self.job.source, time.time_ns() // 1000, "unobtainable"))
+                self.unobtainable.append(Missing(part, why))
+            todo = subtract(todo, gone)
         otherwise = (
-            "the venue left it out" if reasons or self._served() else "only the archive has it, and not yet"
+            "the venue left it out" if why or self._served() else "only the archive has it, and not yet"
         )
-        self._miss(todo, "; ".join(dict.fromkeys(reasons)) or otherwise)
+        self._miss(todo, why or otherwise)
 
     def _served(self) -> bool:
         return bool(self.venue.endpoints_for(self.dataset.name, self.job.series.period, self.job.series.symbol))

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from htxdata.ingest.distil_spans import Heard, Silence, claims, known_windows, refuted
-from htxdata.ingest.plan import KNOWN, grid_for
+from htxdata.ingest.distil_spans import TOLD, Heard, Silence, claims, known_windows, refuted
+from htxdata.ingest.plan import grid_for
 from htxdata.ingest.revisions import keeper
 from htxdata.market import ALL_SYMBOLS, Series
 from htxdata.schema import dataset as dataset_named
@@ -170,7 +170,7 @@ class Basket:
         told = [
             Window(span.start, span.end)
             for span in self._store.spans(partition)
-            if span.source != "ws" and span.verdict in KNOWN
+            if span.source != "ws" and span.verdict in TOLD
         ]
         times = _times(table, dataset_named(partition.dataset).time_column)
         keep = np.ones(len(times), dtype=bool)

@@ -75,16 +75,21 @@ def no_advance(ask: Ask, page: Page, why: str) -> WalkStuck:
 class LatestWalk:
     """The newest rows and nothing else: what lies before them in the window stays unanswered.
 
-    For rows that are due at every slot: a page that is not full was all the venue has.
+    For rows that are due at every slot: a page that is not full was all the venue has. Before a full one lies ``cut``,
+    which the venue serves no longer.
     """
 
     window: Window
     most: int
     answered: list[Window] = field(default_factory=list)
+    cut: Window | None = None
 
     def steps(self) -> Steps:
         page = yield Ask(self.window, self.most)
-        start = self.window.start if page.count < self.most else max(page.first, self.window.start)
+        start = self.window.start
+        if page.count >= self.most:
+            start = max(page.first, start)
+            self.cut = Window(self.window.start, page.first).intersect(self.window) or None
         end = self.window.end if page.until is None else min(page.until, self.window.end)
         if start < end:
             self.answered.append(Window(start, end))
@@ -98,17 +103,21 @@ class TailWalk:
     * The instant of the newest row is not answered either, unless the venue says that it had looked beyond it
       (``Page.until``): more rows of that instant may have followed a moment later.
     * A short page does not say that there was nothing before it: how far back the venue remembers is not known, and its
-      cap may be lower than we think. An empty page therefore proves nothing at all.
+      cap may be lower than we think. An empty page therefore proves nothing at all. Before a full one, with the
+      instant that it may cut through, lies ``cut``, which the venue serves no longer.
     """
 
     window: Window
     most: int
     answered: list[Window] = field(default_factory=list)
+    cut: Window | None = None
 
     def steps(self) -> Steps:
         page = yield Ask(self.window, self.most)
         if not page.count:
             return
+        if page.count >= self.most:
+            self.cut = Window(self.window.start, page.first + 1).intersect(self.window) or None
         end = page.last if page.until is None else max(page.last, page.until)
         heard = Window(page.first + 1, end).intersect(self.window)
         if heard:

@@ -135,6 +135,8 @@ def _verdicts(
             # Nobody asked here: that the next row is an interval away says nothing of the one that was due before it.
             return [(window, otherwise)]
         return _covered(_intervals(times), window, times, otherwise)
+    if otherwise == "unobtainable":
+        return [(window, otherwise)]  # nor does a row that came by another way say anything of those beside it
     low, high = times.searchsorted([window.start, window.end])
     return [(window, "present" if high > low else otherwise)]
 

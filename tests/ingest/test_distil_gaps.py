@@ -279,30 +279,34 @@ def _spans(draw: st.DrawFn) -> list[Span]:
 def test_claims_never_touch_what_others_know(
     heard: list[Heard], replies: list[Heard], known: list[Span]
 ) -> None:
-    """No claim lies over a known verdict of another source; everything heard is known afterwards; an outage is claimed
-    only where nobody listened, nobody answered and nothing was known."""
+    """No claim lies over what another source told; everything heard is known afterwards, also what is served no
+    longer; an outage is claimed only where nobody listened, nobody answered and nothing was known."""
     answered = [Asked(Window(r.start, r.end), "rest", r.known_to) for r in replies if r.end > r.start]
     lost = silences(heard)
     out = claims(heard, answered, lost, known, Window(0, 100))
-    firm = [Window(s.start, s.end) for s in known if s.verdict != "outage" and s.source != "ws"]
+    told = [s for s in known if s.verdict in ("present", "empty")]
+    firm = [Window(s.start, s.end) for s in told if s.source != "ws"]
     for claim in out:
         assert subtract([claim.window], firm) == [claim.window]
     heard_windows = [Window(h.start, h.end) for h in heard]
-    sure = [Window(s.start, s.end) for s in known if s.verdict != "outage"]
+    sure = [Window(s.start, s.end) for s in told]
     said = [claim.window for claim in out if claim.verdict != "outage"]
     assert subtract(heard_windows, [*sure, *said]) == []
     for claim in out:
         if claim.verdict == "outage":
-            free = subtract([claim.window], [*heard_windows, *(a.window for a in answered), *sure])
+            gone = [Window(s.start, s.end) for s in known if s.verdict == "unobtainable"]
+            free = subtract([claim.window], [*heard_windows, *(a.window for a in answered), *sure, *gone])
             assert free == [claim.window]
             assert subtract([claim.window], [s.window for s in lost]) == []
 
 
 @given(_spans(), _instants, st.integers(1, 20))
 def test_a_window_is_covered_only_if_every_instant_is(known: list[Span], start: int, length: int) -> None:
-    """One instant that is missing, or an outage, and it is not."""
+    """One instant that is missing, an outage or no longer served, and it is not."""
     window = Window(start, start + length)
-    told = all(any(s.start <= i < s.end and s.verdict != "outage" for s in known) for i in range(*window))
+    told = all(
+        any(s.start <= i < s.end and s.verdict in ("present", "empty") for s in known) for i in range(*window)
+    )
     assert (covered(window, known) is not None) == told
 
 

@@ -16,6 +16,7 @@ from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.timeline import DAY, HOUR, MINUTE, iso
+from htxdata.venues import venue as venue_named
 from tests.truth import (
     a_future,
     assert_covers,
@@ -132,7 +133,8 @@ def test_open_interest(tmp_path: Path, line: tuple[str, str], faults: tuple[Rule
     ],
 )
 def test_the_newest_trades(tmp_path: Path, venue: str, symbol: str, least: int) -> None:
-    """The tail that REST serves, trade by trade, without the instants at its ends; what lies before is missing."""
+    """The tail that REST serves, trade by trade, without the instants at its ends; what lies before is missing where an
+    archive may have it one day, and else unobtainable, for good."""
     series = Series("trades", venue, symbol)
     start = time.time_ns() // 1000 - 3 * DAY
     with Sandbox(seed=5, limits=False) as sandbox:
@@ -147,13 +149,17 @@ def test_the_newest_trades(tmp_path: Path, venue: str, symbol: str, least: int) 
         assert sorted(zip(rows["trade_time"], rows["price"], rows["quantity"], rows["side"], strict=True)) == sorted(
             zip(*(truth[name].tolist() for name in ("trade_time", "price", "quantity", "side")), strict=True)
         )
-        assert not report.complete
         newest = rows["trade_time"][-1]
         # HashKey's answer says no time of its own: of what came after its newest trade it tells nothing.
         later = [missing for _, missing in report.missing if missing.window.start >= newest]
         assert later == [] or venue == "hashkey"
+        archived = bool(venue_named(venue).archives_for("trades", None))
         before = {iso(missing.window.end) for _, missing in report.missing if missing not in later}
-        assert before == {span[0]}
+        assert before == ({span[0]} if archived else set())
+        gone = [(s, e) for s, e, verdict, _ in verdicts(tmp_path / "lake", series) if verdict == "unobtainable"]
+        assert gone == ([] if archived else [(iso(start), span[0])])
+        assert [iso(lost.window.end) for _, lost in report.unobtainable] == [end for _, end in gone]
+        assert report.complete == (not archived and not later)
         assert time.time_ns() // 1000 - newest < 10 * MINUTE
 
 

@@ -208,6 +208,19 @@ def test_states_and_events_are_present_as_a_whole() -> None:
         ]
 
 
+def test_what_was_heard_takes_the_place_of_what_is_served_no_longer() -> None:
+    """A row that came by another way says nothing of its neighbours; who listened may say more than REST does."""
+    rows = np.array([9, 12, 15])
+    gone = judge("events", None, CELL, [], [Asked(Window(0, 20), "rest", 50, "unobtainable")], rows, 0)
+    assert [(s.start, s.end, s.verdict, s.rows) for s in gone] == [(0, 20, "unobtainable", 3)]
+    heard = judge("events", None, CELL, gone, [Asked(Window(10, 18), "ws", 40)], rows, 0)
+    assert [(s.start, s.end, s.verdict, s.source, s.rows) for s in heard] == [
+        (0, 10, "unobtainable", "rest", 1),
+        (10, 18, "present", "ws", 2),
+        (18, 20, "unobtainable", "rest", 0),
+    ]
+
+
 def test_a_wrong_verdict_is_refused() -> None:
     with pytest.raises(ValueError, match="verdict"):
         judge("grid", GRID, CELL, [], [Asked(Window(0, 1), "rest", 9, "perhaps")], times(frozenset()), 0)
