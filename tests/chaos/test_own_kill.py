@@ -118,7 +118,7 @@ def test_kills_of_captures_of_ones_own(tmp_path: Path, kills: int, faults: tuple
             truth = truth_of(sandbox, "htx-spot", symbol, start, end)
             assert [row for row in found if start <= row[2] < end] == truth
             count += len(truth)
-        assert count > 5
+        assert count > 0
         spans = Store(lake).coverage(UPDATES)
         assert_covers(lake, UPDATES, spans[0].start, spans[-1].end)
         ways = assert_told_once(lake, sandbox)
