@@ -51,7 +51,7 @@ def _command(
 
 _FILLED = (
     "klines mark_klines index_klines premium_klines estimated_rate_klines trades funding_rates open_interest "
-    "liquidations book_changes index_constituents; with a key own_fills own_orders"
+    "liquidations book_changes index_constituents; with a key own_fills own_orders own_account_updates"
 )
 _VENUES = "htx-spot, htx-linear, htx-inverse, htx-futures, htx-permanent, hashkey"
 """Spelled out: `--help` loads no venue. tests/cli/test_options.py compares."""
