@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,8 +61,7 @@ def columns(table: pa.Table) -> Columns:
         elif name in ("open_time", "received_at"):
             out[name] = column.cast("int64").to_numpy()
         elif name not in _SUMS or column.null_count < len(column):
-            values = column.to_numpy(zero_copy_only=False)
-            out[name] = values
+            out[name] = column.to_numpy(zero_copy_only=False)
     return out
 
 
@@ -99,8 +99,7 @@ def made_of(
         due = [name for name, windows in now.items() if windows]
         ladder = Ladder(slots, rows)
         ladder.climb(asked[name][0] for name in due)
-        for name in due:
-            bars = ladder.bars(asked[name][0], now[name])
+        for name, bars in zip(due, runs.at_once(partial(_bars, ladder, asked, now), due), strict=True):
             if len(bars["open_time"]):
                 out[name].append(bars)
         since = until
@@ -119,6 +118,12 @@ def in_order(shares: list[list[Columns]]) -> list[Columns]:
         return []
     whole = joined(parts)
     return [runs.taken(whole, np.argsort(whole["open_time"], kind="stable"))]
+
+
+def _bars(
+    ladder: Ladder, asked: Mapping[str, tuple[Grid, list[Window]]], now: Mapping[str, list[Window]], name: str
+) -> Columns:
+    return ladder.bars(asked[name][0], now[name])
 
 
 def _and_last(pieces: Iterable[list[Columns]]) -> Iterator[tuple[list[Columns], bool]]:
@@ -156,7 +161,7 @@ class Ladder:
 
     def bars(self, target: Grid, windows: list[Window] | None) -> Columns:
         """The bars of ``target`` that open in ``windows``, which must be complete; without them, as far as they are
-        there. After ``climb``."""
+        there. After ``climb``, some at once in several threads."""
         if target in self._made and windows is not None:  # a step itself
             made = self._made[target]
             return runs.taken(made, runs.within(made["open_time"], windows))
@@ -167,33 +172,33 @@ class Ladder:
         times: Ints = below["open_time"]
         if not len(times):
             return below
-        parts = [
-            _added_up(rows, *_slots(rows["open_time"], target) if cut is None else (cut.first(rows["open_time"]), cut))
-            for rows, cut in self._stretches(below, grid, target)
-        ]
+        parts = []
+        for rows, length in self._stretches(below, grid, target):
+            opens: Ints = rows["open_time"]
+            if length:
+                cut = runs.even(length, len(opens))
+                parts.append(_added_up(rows, cut.first(opens), cut))
+            else:
+                parts.append(_added_up(rows, *_slots(opens, target)))
         return runs.joined(parts)
 
     def _step(self, target: Grid) -> Grid | None:
         return None if target == self._source else periods.rung(self._source, target)
 
-    def _stretches(self, below: Columns, grid: Grid, target: Grid) -> Iterator[tuple[Columns, runs.Runs | None]]:
-        """The candles of ``grid``, cut where bars of ``target`` open: before the first that has a row for every slot,
-        from there to the end of the last, and after it. With how the middle one is cut, which is by counting."""
+    def _stretches(self, below: Columns, grid: Grid, target: Grid) -> Iterator[tuple[Columns, int]]:
+        """The candles of ``grid``, cut where bars of ``target`` open: up to the first bar that has a row for every
+        slot, to the end of the last such, and the rest. Beside each, how many rows make a bar; 0: not all as many."""
         times: Ints = below["open_time"]
         count, first = len(times), int(times[0])
         if not (self._whole and target.step and int(times[-1]) - first == (count - 1) * grid.step):
-            yield below, None
+            yield below, 0
             return
         length = target.step // grid.step
         head = min((target.ceil(first) - first) // grid.step, count)
         tail = head + (count - head) // length * length
-        for low, high in ((0, head), (head, tail), (tail, count)):
+        for low, high, each in ((0, head, 0), (head, tail, length), (tail, count, 0)):
             if low < high:
-                middle = low == head
-                yield (
-                    {name: values[low:high] for name, values in below.items()},
-                    runs.even(length, high - low) if middle and high == tail else None,
-                )
+                yield runs.taken(below, slice(low, high)), each
 
 
 def _added_up(candles: Columns, openings: Ints, cut: runs.Runs) -> Columns:
@@ -219,7 +224,9 @@ def _without_flat(candles: Columns, cut: runs.Runs, flat: Ints, bars: Columns) -
     which = cut.holding(flat)
     rows, cut = cut.only(which)
     still = candles["volume"][rows] == 0
-    first = cut.min(np.where(still, len(rows), np.arange(len(rows))))  # of each bar, the first row with a trade
+    first = cut.min(
+        np.where(still, len(rows), np.arange(len(rows)))
+    )  # of each bar, the first row with a trade
     traded = first < len(rows)
     which, first = which[traded], first[traded]  # where there is none, all is carried
     high, low = (candles[name][rows] for name in ("high", "low"))
@@ -246,10 +253,9 @@ def as_table(declared: Dataset, venue: str, symbol: str, period: str, bars: Colu
 
     count = len(bars["open_time"])
     moment = pa.timestamp("us", tz="UTC")
+    zeros = pa.array(np.zeros(count, np.int8))
     arrays: dict[str, Any] = {
-        name: pa.DictionaryArray.from_arrays(
-            pa.repeat(pa.scalar(0, pa.int8()), count), pa.array([text], pa.string())
-        )
+        name: pa.DictionaryArray.from_arrays(zeros, pa.array([text], pa.string()))
         for name, text in (("venue", venue), ("symbol", symbol), ("period", period))
     }
     for name in declared.columns:

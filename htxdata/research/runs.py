@@ -78,9 +78,7 @@ class Runs:
             return np.add.reduceat(values, self.starts) if len(self.starts) else values[:0]
         if self._even == 2:
             return np.add(values[1::2], values[::2], out=room(len(self), values.dtype))
-        rest = np.add(
-            values[1 :: self._even], values[2 :: self._even], out=room(len(self), values.dtype)
-        )
+        rest = np.add(values[1 :: self._even], values[2 :: self._even], out=room(len(self), values.dtype))
         for at in range(3, self._even):
             rest += values[at :: self._even]
         rest += values[:: self._even]
@@ -155,11 +153,11 @@ _Made = TypeVar("_Made")
 def ahead(make: Callable[[_Item], _Made], items: Sequence[_Item], most: int) -> Iterator[_Made]:
     """``make`` of each, in their order, in as many threads as there are cores: numpy and pyarrow let go of Python's
     lock. While the caller has one in hand, up to ``most`` of the next are made."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if len(items) < 2 or cores == 1:
+    cores = min(_cores(), len(items))
+    if cores < 2:
         yield from map(make, items)
         return
-    pool = ThreadPoolExecutor(min(cores, len(items)))
+    pool = ThreadPoolExecutor(cores)
     try:
         waiting: deque[Future[_Made]] = deque()
         for item in items:
@@ -170,6 +168,15 @@ def ahead(make: Callable[[_Item], _Made], items: Sequence[_Item], most: int) -> 
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def at_once(make: Callable[[_Item], _Made], items: Sequence[_Item]) -> list[_Made]:
+    """``make`` of each, in as many threads as there are cores."""
+    return list(ahead(make, items, len(items)))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def integers(values: Any) -> Ints:

@@ -24,7 +24,7 @@ KNOWN = frozenset({"present", "empty"})
 """The verdicts on a slot of which nothing more is to be learned."""
 
 _TRADES_AT_ONCE = 1_000_000  # that are read together, where a day has fewer
-_CANDLES_AT_ONCE = 400_000
+_CANDLES_AT_ONCE = 800_000
 _FILES_AHEAD = 12  # a year of minutes
 
 
@@ -97,7 +97,9 @@ def candles(declared: Dataset, paths: list[str], hull: Window) -> Iterator[list[
 def _candles_of(declared: Dataset, hull: Window, path: str) -> Columns:
     words = ["source"]
     try:
-        with pq.ParquetFile(verbs(path).source(path), read_dictionary=words, page_checksum_verification=True) as file:
+        with pq.ParquetFile(
+            verbs(path).source(path), read_dictionary=words, page_checksum_verification=True
+        ) as file:
             names = [name for name in resample.read(declared) if name in file.schema_arrow.names]
             table = file.read(columns=names, use_threads=False)
     except pa.ArrowException as error:

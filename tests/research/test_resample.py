@@ -223,6 +223,13 @@ def test_runs_side_by_side_are_runs_one_by_one(length: int, count: int, seed: in
     assert uneven.min(values).tolist() == [values[a:b].min() for a, b in zip(starts, ends, strict=True)]
     assert uneven.last(values).tolist() == [values[b - 1] for b in ends]
     assert uneven.lengths().tolist() == [b - a for a, b in zip(starts.tolist(), ends, strict=True)]
+    chosen = np.flatnonzero(values > 0.8)
+    for runs_ in (even, uneven):
+        which = np.unique(runs_.starts.searchsorted(chosen, side="right") - 1)
+        assert runs_.holding(chosen).tolist() == which.tolist()
+        rows, only = runs_.only(which)
+        assert (only.max(values[rows]) == runs_.max(values)[which]).all()
+        assert (only.sum(values[rows]) == runs_.sum(values)[which]).all()
 
 
 def test_each_bar_is_made_of_the_largest_period_that_is_complete_in_it(tmp_path: Path) -> None:
