@@ -46,19 +46,20 @@ def fill(root: Path, symbols: int, trades_a_day: int) -> None:
 
 def _minutes(dice: np.random.Generator, cell: Window, price: float) -> tuple[pa.Table, float]:
     at = np.arange(cell.start, cell.end, MINUTE)
-    close = np.round(price + np.cumsum(dice.normal(0, 3, len(at))), 1)
-    opened = np.concatenate([[price], close[:-1]])
     volume = np.round(dice.gamma(0.5, 20, len(at)), 3)
+    traded = volume > 0  # a minute without a trade carries the close of the one before, as venues send it
+    close = np.round(price + np.cumsum(dice.normal(0, 3, len(at)) * traded), 1)
+    opened = np.concatenate([[price], close[:-1]])
     columns = {
         "open_time": at,
         "open": opened,
-        "high": np.maximum(opened, close) + np.round(dice.random(len(at)) * 5, 1),
-        "low": np.minimum(opened, close) - np.round(dice.random(len(at)) * 5, 1),
+        "high": np.maximum(opened, close) + np.round(dice.random(len(at)) * 5, 1) * traded,
+        "low": np.minimum(opened, close) - np.round(dice.random(len(at)) * 5, 1) * traded,
         "close": close,
         "volume": volume,
         "quote_volume": np.round(volume * close, 4),
         "contracts": np.round(volume * 1000),
-        "trade_count": dice.integers(1, 500, len(at)),
+        "trade_count": dice.integers(1, 500, len(at)) * traded,
         "source": "rest",
         "received_at": cell.end + HOUR,
     }

@@ -204,6 +204,18 @@ def test_sums_are_near_and_do_not_depend_on_what_else_is_asked(minutes: Lake) ->
             assert abs(volume - exact) <= 1e-14 * exact
 
 
+def test_where_the_question_begins_and_ends_does_not_show(minutes: Lake) -> None:
+    """The same bits as of the whole, from whichever minute on: also where the rows that are read begin amid a step."""
+    names = ["7min", "15min", "20min", "90min"]
+    columns = ("period", *COLUMNS)
+    whole = micros(minutes.klines(period=names), *columns)
+    for start, end in ((1, 2000), (6, 2879), (13, 1441), (61, 119), (8, 22)):
+        window = Window(T0 + start * MINUTE, T0 + end * MINUTE)
+        found = micros(minutes.klines(period=names, start=window.start, end=window.end), *columns)
+        assert found == [row for row in whole if window.start <= row[1] < window.end]
+        assert len({row[0] for row in found}) >= 2
+
+
 @settings(max_examples=60)
 @given(
     length=st.integers(1, 12), count=st.integers(1, 20), seed=st.integers(0, 2**32),
