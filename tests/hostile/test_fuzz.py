@@ -140,11 +140,15 @@ def of_replies(sandbox: Sandbox) -> Iterator[Target]:
             symbol = liquid(sandbox, venue, endpoint.dataset)
             period = next(iter(endpoint.periods), None) if endpoint.periods else None
             told_of = symbol if endpoint.of(symbol) else f"{symbol}-PERPETUAL"
+            if endpoint.each:  # of one account, not of a symbol
+                assert venue.accounts is not None
+                assert venue.accounts.list is not None
+                told_of = venue.accounts.numbers(asked(sandbox, venue, venue.accounts.list))[0]
             series = Series(endpoint.dataset, venue.name, told_of, period)
             window = Window(NOW - 2 * HOUR, NOW)
             request = endpoint.build(series, Ask(window, 20, None, 1))
             if request.private:  # own history reaches back some days only, by the exchange's clock
-                own = Window(sandbox.now() - 20 * HOUR, sandbox.now())
+                own = Window(sandbox.now() - min(20 * HOUR, endpoint.span or DAY), sandbox.now())
                 request = endpoint.build(series, Ask(own, 20, None, 1))
             reply = asked(sandbox, venue, request)
 
@@ -221,10 +225,8 @@ def of_feeds(sandbox: Sandbox, folder: Path) -> Iterator[Target]:
             continue
         symbol = liquid(sandbox, venue)
         public = [feed for feed in venue.feeds if not feed.name.startswith("own_")]
-        names = list(dict.fromkeys(feed.name for feed in public))
-        if names:
-            given = [word for name in names for word in ("--feed", name)]
-            main([*words, "--venue", venue.name, "--symbol", symbol, "--period", "1min", *given])
+        if public:  # a glob: of HashKey, a pair has no index, nor a perpetual
+            assert main([*words, "--venue", venue.name, "--symbol", symbol, "--period", "1min", "--feed", "[!o]*"]) == 0
         for feed in venue.feeds:
             messages = list(_messages(folder / "tape", venue.name, feed.name))
             payload = (

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htxdata.config import Keep, Settings
+from htxdata.config import BUDGETS, Keep, Settings
 from htxdata.errors import ConfigError, Unreachable
 from htxdata.ingest import alert, fresh, metrics
 from htxdata.ingest.fresh import ALLOWED, ALLOWED_LATE, Standing, allowance, short, stand
@@ -258,7 +258,8 @@ def test_the_share_of_a_budget_is_what_was_asked_since(tmp_path: Path) -> None:
     """Ten turns of a budget of a hundred a second, given within one look and the next."""
     from htxdata.transport.budget import Budget
 
-    found = Settings(hosts={"htx_spot_rest": "http://127.0.0.1:9/htx-spot"}, budgets={"htx_spot_rest": 100.0})
+    hosts = {"htx_spot_rest": "http://127.0.0.1:9/htx-spot"}
+    found = Settings(hosts=hosts, budgets={**BUDGETS, "htx_spot_rest": 100.0})
     budgets = metrics.Budgets(found)
     budgets.look()
     began = time.monotonic()
@@ -268,9 +269,10 @@ def test_the_share_of_a_budget_is_what_was_asked_since(tmp_path: Path) -> None:
     mine.close()
     given, used, paused = budgets.look()
     least = 10 / 100 / (time.monotonic() - began + 0.2)
-    assert given.samples == [({"host": "htx_spot_rest"}, 10.0)]
+    rest, ledger = {"host": "htx_spot_rest"}, {"host": "htx_spot_ledger"}  # a pool of the host's, untouched
+    assert given.samples == [(rest, 10.0), (ledger, 0.0)]
     assert least <= used.samples[0][1] <= 2  # the first slots of a budget are given at once
-    assert paused.samples == [({"host": "htx_spot_rest"}, 0.0)]
+    assert paused.samples == [(rest, 0.0), (ledger, 0.0)]
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0:9464", "example.com:80", "127.0.0.1:99999"])

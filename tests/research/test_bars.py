@@ -109,7 +109,8 @@ def tapes(draw: st.DrawFn) -> tuple[list[Row], list[tuple[int, int, str]]]:
 
 
 def known_of(rows: list[Row], asked: list[tuple[int, int, str]]) -> list[Window]:
-    """Without rows what was asked gets its verdict; with rows, in that UTC day, it is present (trades are events)."""
+    """Without rows what was asked gets its verdict; with rows, in that UTC day, it is present (trades are events), but
+    where the venue serves it no longer: a row that came by another way says nothing of the others."""
     from htxdata.timeline import merge
 
     out = []
@@ -117,7 +118,7 @@ def known_of(rows: list[Row], asked: list[tuple[int, int, str]]) -> list[Window]
         for day in (Window(T0, T0 + DAY), Window(T0 + DAY, T0 + 2 * DAY)):
             part = Window(start, end).intersect(day)
             held = any(part.start <= row["trade_time"] < part.end for row in rows)
-            if part and (held or verdict == "empty"):
+            if part and verdict != "unobtainable" and (held or verdict == "empty"):
                 out.append(part)
     return merge(out)
 
