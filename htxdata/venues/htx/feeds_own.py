@@ -19,7 +19,7 @@ from htxdata.venues.htx import rows as wire
 from htxdata.venues.htx.dialects import OWN_NOTIFICATION, V2
 from htxdata.venues.htx.feeds_frames import UNDECODABLE, Key, Message, Sheets, figure, price
 from htxdata.venues.htx.feeds_frames import _decode as decode
-from htxdata.venues.htx.feeds_topics import Shape
+from htxdata.venues.htx.feeds_topics import PAIR, Shape
 from htxdata.venues.terms import Facts, Feed, Frame, Pushed
 
 Read = Callable[[Message, int], tuple[Key, dict[str, Any], int] | None]
@@ -29,7 +29,7 @@ _TALK = ("ping", "pong", "sub", "unsub", "req", "error")
 
 
 def _clearing() -> Shape:
-    pattern = re.compile(r"trade\.clearing#([a-z0-9]+|\*)(?:#[01])?")
+    pattern = re.compile(rf"trade\.clearing#({PAIR}|\*)(?:#[01])?")
 
     def symbol_of(topic: str) -> Key | None:
         match = pattern.fullmatch(topic)

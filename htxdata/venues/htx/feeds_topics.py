@@ -24,7 +24,7 @@ class Shape(NamedTuple):
     symbol_of: SymbolOf
 
 
-_SPOT = r"[^\W_A-Z]+"
+PAIR = r"[^\W_A-Z]+"
 """``btcusdt``, and ``币安人生usdt``: some names are not ASCII (htx-api 1.2 [B])."""
 CODE = r"[^\W_a-z]+"
 """A part of a contract's code: letters and digits of any alphabet, none in lower case."""
@@ -52,7 +52,7 @@ def _shape(before: str, symbol: str, after: str, period: bool) -> Shape:
 
 def spot(what: str, period: bool = False) -> Shape:
     """``market.btcusdt.<what>``: symbols in lower case."""
-    return _shape("market.", _SPOT, f".{what}" + ("." if period else ""), period)
+    return _shape("market.", PAIR, f".{what}" + ("." if period else ""), period)
 
 
 def linear(what: str, period: bool = False) -> Shape:

@@ -410,11 +410,12 @@ def test_topics() -> None:
     assert FILLS.topic("btcusdt", None) == "trade.clearing#btcusdt#1"
     assert FILLS.topic("*", None) == "trade.clearing#*#1"
     assert [
-        FILLS.symbol_of(t) for t in ("trade.clearing#*", "trade.clearing#btcusdt#0", "trade.clearing", "x")
+        FILLS.symbol_of(t)
+        for t in ("trade.clearing#*", "trade.clearing#btcusdt#0", "trade.clearing#币安人生usdt#1", "trade.clearing")
     ] == [
         ("*", None),
         ("btcusdt", None),
-        None,
+        ("币安人生usdt", None),
         None,
     ]
     assert UPDATES.topic("*", None) == "accounts.update#2"
