@@ -10,6 +10,7 @@ texts or Decimals, never floats.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -66,7 +67,7 @@ class _Ways:
     no_order: str = ""
 
 
-class _Trader:
+class _Trader(ABC):
     """One account's hands on one venue. Close it, or use it as a context manager.
 
     Raises ``UsageError`` unless ``allow_trading`` is True and the key may trade, as far as the venue tells what it may;
@@ -145,8 +146,9 @@ class _NamingTrader(_Trader):
             raise UsageError(f"client_order_id {client_order_id!r:.80} is not 1 to 64 letters, digits, - and _")
         return self._tell(self._placing(symbol, side, kind, *figures, client_order_id), self._ways.taken)
 
+    @abstractmethod
     def _placing(self, symbol: str, side: str, kind: str, amount: str, price: str | None, client: str) -> Words:
-        raise NotImplementedError
+        """What is said to place an order whose parts are right."""
 
     def find(self, client_order_id: str) -> OrderState | None:
         """The order that was given this number, or None where the venue has none.

@@ -11,13 +11,14 @@ import ccxt
 import pytest
 
 from htxdata.config import Settings
-from htxdata.errors import ConfigError, KeyRefused, OutcomeUnknown, Refused, Unreachable, UsageError
-from htxdata.sandbox import SANDBOX_KEY, ApiKey, Faults, Rule, Sandbox
+from htxdata.errors import OutcomeUnknown, Refused, Unreachable, UsageError
+from htxdata.sandbox import SANDBOX_KEY, Rule, Sandbox
 from htxdata.trading import OrderState, SpotTrader
+from tests.traders import TRADER, key_of, only_with_leave, running, told
 from tests.truth import settings_for
 
-TRADER = ApiKey("trader00-00000000-00000000-00000", "made-up-secret", "readOnly,trade")
-ENV = {"HTX_ACCESS_KEY": TRADER.access, "HTX_SECRET_KEY": TRADER.secret}
+NAMES = ("HTX_ACCESS_KEY", "HTX_SECRET_KEY")
+ENV = key_of(*NAMES)
 ORDER: dict[str, Any] = {
     "symbol": "btcusdt",
     "side": "buy",
@@ -26,10 +27,6 @@ ORDER: dict[str, Any] = {
     "price": "100.25",
 }
 PLACE = "/v1/order/orders/place"
-
-
-def running(*rules: Rule) -> Sandbox:
-    return Sandbox(seed=5, limits=False, keys=(TRADER,), faults=Faults(*rules))
 
 
 def trader(sandbox: Sandbox, folder: Path) -> SpotTrader:
@@ -51,23 +48,12 @@ def settings(sandbox: Sandbox, tmp_path: Path) -> Settings:
     return settings_for(sandbox, tmp_path)
 
 
-def test_it_does_nothing_unless_it_is_allowed(sandbox: Sandbox, settings: Settings) -> None:
+def test_it_does_nothing_unless_it_is_allowed(tmp_path: Path) -> None:
     """Not without the word, not with what is merely true, not with a key that may only read, not without one."""
-    before = len(sandbox.requests)
-    for word in (False, 1, "yes"):
-        with pytest.raises(UsageError, match="allow_trading=True"):
-            SpotTrader(settings, allow_trading=word, environ=ENV)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="allow_trading=True"):
-        SpotTrader(settings, environ=ENV)
-    with pytest.raises(ConfigError, match="trading needs a key"):
-        SpotTrader(settings, allow_trading=True, environ={})
-    assert len(sandbox.requests) == before
-    reading = {"HTX_ACCESS_KEY": SANDBOX_KEY.access, "HTX_SECRET_KEY": SANDBOX_KEY.secret}
-    with pytest.raises(UsageError, match="this key may readOnly, and not trade"):
-        SpotTrader(settings, allow_trading=True, environ=reading)
-    with pytest.raises(KeyRefused):
-        SpotTrader(settings, allow_trading=True, environ={**ENV, "HTX_SECRET_KEY": "wrong"})
-    assert posts(sandbox) == []
+    with running() as sandbox:
+        with pytest.raises(UsageError, match="this key may readOnly, and not trade"):
+            only_with_leave(SpotTrader, *NAMES, "api-signature-not-valid", sandbox, tmp_path)
+        assert told(sandbox) == []
 
 
 def test_an_order_from_its_placing_to_its_end(tmp_path: Path) -> None:

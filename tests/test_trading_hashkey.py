@@ -8,49 +8,29 @@ from typing import Any
 
 import pytest
 
-from htxdata.errors import BadReply, ConfigError, KeyRefused, OutcomeUnknown, Refused, Unreachable, UsageError
+from htxdata.errors import BadReply, KeyRefused, OutcomeUnknown, Refused, Unreachable, UsageError
 from htxdata.protocol.wire import Reply
-from htxdata.sandbox import SANDBOX_KEY, ApiKey, Faults, Rule, Sandbox
+from htxdata.sandbox import Rule, Sandbox
 from htxdata.trading import HashKeyTrader, OrderState
 from htxdata.venues.hashkey import orders
+from tests.traders import TRADER, key_of, only_with_leave, running, told
 from tests.truth import settings_for
 
-TRADER = ApiKey("trader00-00000000-00000000-00000", "made-up-secret", "readOnly,trade")
-ENV = {"HASHKEY_API_KEY": TRADER.access, "HASHKEY_SECRET_KEY": TRADER.secret}
+NAMES = ("HASHKEY_API_KEY", "HASHKEY_SECRET_KEY")
+ENV = key_of(*NAMES)
 ORDER: dict[str, Any] = {"symbol": "BTCUSDT", "side": "buy", "kind": "limit", "amount": "0.5", "price": "100.25"}
 PATH = "/api/v1/spot/order"
-
-
-def running(*rules: Rule) -> Sandbox:
-    return Sandbox(seed=5, limits=False, keys=(TRADER,), faults=Faults(*rules))
 
 
 def trader(sandbox: Sandbox, folder: Path) -> HashKeyTrader:
     return HashKeyTrader(settings_for(sandbox, folder), allow_trading=True, environ=ENV)
 
 
-def told(sandbox: Sandbox) -> list[tuple[str, str]]:
-    return [(r.method, r.path) for r in sandbox.requests if r.method != "GET"]
-
-
 def test_it_does_nothing_unless_it_is_allowed(tmp_path: Path) -> None:
     """Not without the word, not without a key, not with one that is not taken; one that only reads places nothing."""
-    with running() as sandbox:
-        settings = settings_for(sandbox, tmp_path)
-        for word in (False, 1, "yes"):
-            with pytest.raises(UsageError, match="allow_trading=True"):
-                HashKeyTrader(settings, allow_trading=word, environ=ENV)  # type: ignore[arg-type]
-        with pytest.raises(UsageError, match="allow_trading=True"):
-            HashKeyTrader(settings, environ=ENV)
-        with pytest.raises(ConfigError, match="trading needs a key: set HASHKEY_API_KEY"):
-            HashKeyTrader(settings, allow_trading=True, environ={})
-        assert sandbox.requests == []
-        with pytest.raises(KeyRefused, match="0001"):
-            HashKeyTrader(settings, allow_trading=True, environ={**ENV, "HASHKEY_SECRET_KEY": "wrong"})
-        reading = {"HASHKEY_API_KEY": SANDBOX_KEY.access, "HASHKEY_SECRET_KEY": SANDBOX_KEY.secret}
-        with HashKeyTrader(settings, allow_trading=True, environ=reading) as hands:
-            with pytest.raises(KeyRefused, match="-1005: No permission"):
-                hands.place(**ORDER, client_order_id="mine-1")
+    with running() as sandbox, only_with_leave(HashKeyTrader, *NAMES, "0001", sandbox, tmp_path) as hands:
+        with pytest.raises(KeyRefused, match="-1005: No permission"):
+            hands.place(**ORDER, client_order_id="mine-1")
         assert (told(sandbox), sandbox.placed) == ([("POST", PATH)], [])
 
 

@@ -9,51 +9,31 @@ from typing import Any
 
 import pytest
 
-from htxdata.errors import BadReply, ConfigError, KeyRefused, OutcomeUnknown, Refused, Unreachable, UsageError
+from htxdata.errors import BadReply, KeyRefused, OutcomeUnknown, Refused, Unreachable, UsageError
 from htxdata.protocol.wire import Reply, Request
-from htxdata.sandbox import SANDBOX_KEY, ApiKey, Faults, Rule, Sandbox
+from htxdata.sandbox import Rule, Sandbox
 from htxdata.trading import NewestOrder, OrderState, PermanentTrader
 from htxdata.venues.permanent import orders
+from tests.traders import TRADER, key_of, only_with_leave, running, told
 from tests.truth import settings_for
 
-TRADER = ApiKey("trader00-00000000-00000000-00000", "made-up-secret", "readOnly,trade")
-ENV = {"PERMANENT_ACCESS_KEY": TRADER.access, "PERMANENT_SECRET_KEY": TRADER.secret}
+NAMES = ("PERMANENT_ACCESS_KEY", "PERMANENT_SECRET_KEY")
+ENV = key_of(*NAMES)
 ORDER: dict[str, Any] = {"symbol": "btcusdt", "side": "buy", "kind": "limit", "contracts": "5", "price": "100.25"}
 PATH = "/api/swap/orders"
-
-
-def running(*rules: Rule, **options: Any) -> Sandbox:
-    return Sandbox(seed=5, limits=False, keys=(TRADER,), faults=Faults(*rules), **options)
 
 
 def trader(sandbox: Sandbox, folder: Path) -> PermanentTrader:
     return PermanentTrader(settings_for(sandbox, folder), allow_trading=True, environ=ENV)
 
 
-def told(sandbox: Sandbox) -> list[tuple[str, str]]:
-    return [(r.method, r.path) for r in sandbox.requests if r.method != "GET"]
-
-
 def test_it_does_nothing_unless_it_is_allowed(tmp_path: Path) -> None:
     """Not without the word, not without a key, not with one that is not taken; one that only reads places nothing."""
-    with running() as sandbox:
-        settings = settings_for(sandbox, tmp_path)
-        for word in (False, 1, "yes"):
-            with pytest.raises(UsageError, match="allow_trading=True"):
-                PermanentTrader(settings, allow_trading=word, environ=ENV)  # type: ignore[arg-type]
-        with pytest.raises(UsageError, match="allow_trading=True"):
-            PermanentTrader(settings, environ=ENV)
-        with pytest.raises(ConfigError, match="trading needs a key: set PERMANENT_ACCESS_KEY"):
-            PermanentTrader(settings, allow_trading=True, environ={})
-        assert sandbox.requests == []
-        with pytest.raises(KeyRefused, match="1003"):
-            PermanentTrader(settings, allow_trading=True, environ={**ENV, "PERMANENT_SECRET_KEY": "wrong"})
-        reading = {"PERMANENT_ACCESS_KEY": SANDBOX_KEY.access, "PERMANENT_SECRET_KEY": SANDBOX_KEY.secret}
-        with PermanentTrader(settings, allow_trading=True, environ=reading) as hands:
-            with pytest.raises(KeyRefused, match="1002: unauthorized"):
-                hands.place(**ORDER)
-            with pytest.raises(KeyRefused, match="1002: unauthorized"):
-                hands.order("7")  # (the text asks for the permission to trade here as well)
+    with running() as sandbox, only_with_leave(PermanentTrader, *NAMES, "1003", sandbox, tmp_path) as hands:
+        with pytest.raises(KeyRefused, match="1002: unauthorized"):
+            hands.place(**ORDER)
+        with pytest.raises(KeyRefused, match="1002: unauthorized"):
+            hands.order("7")  # (the text asks for the permission to trade here as well)
         assert (told(sandbox), sandbox.placed) == ([("POST", PATH)], [])
 
 
