@@ -24,7 +24,7 @@ KNOWN = frozenset({"present", "empty"})
 """The verdicts on a slot of which nothing more is to be learned."""
 
 _TRADES_AT_ONCE = 1_000_000  # that are read together, where a day has fewer
-_CANDLES_AT_ONCE = 800_000
+_CANDLES_AT_ONCE = 400_000
 _FILES_AHEAD = 12  # a year of minutes
 
 
