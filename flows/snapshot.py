@@ -38,7 +38,7 @@ def snapshot(
     chosen = [(venue, tuple(symbols or ["*"])) for venue in venues_of(dataset, venues or (), known.hosts)]
     if symbols and not venues:  # each is looked for wherever it is
         with Session(known, say=get_run_logger().warning) as session:
-            chosen = having(session, [venue for venue, _ in chosen], symbols)
+            chosen = having(session, dataset, [venue for venue, _ in chosen], symbols)
     for venue, names in chosen:
         try:
             looks.append((venue.name, *look(dataset, venue.name, list(names), config)))

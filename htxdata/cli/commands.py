@@ -197,7 +197,9 @@ def snapshot(options: argparse.Namespace) -> int:
     with Session(settings, say=show.note) as session:
         asked = options.symbol or ("*",)
         # Where no venue is named, each symbol is looked for wherever it is.
-        chosen = having(session, venues, asked) if not options.venue else [(one, asked) for one in venues]
+        chosen = [(venue, asked) for venue in venues]
+        if not options.venue:
+            chosen = having(session, options.dataset, venues, asked)
         for venue, symbols in chosen:
             try:
                 found = look_at(session, options.dataset, venue, symbols)

@@ -102,6 +102,15 @@ def having(venue: Venue, dataset: str, symbols: Sequence[str]) -> list[str]:
     return out
 
 
+def match_having(
+    venue: Venue, dataset: str, wanted: Sequence[str], listed: Iterable[str] | None
+) -> list[str]:
+    """As ``match_symbols``, those alone that have such data; ``UsageError`` for a name or glob of which none has."""
+    names = None if listed is None else list(listed)
+    found = (having(venue, dataset, match_symbols(venue, (text,), names)) for text in wanted)
+    return list(dict.fromkeys(symbol for each in found for symbol in each))
+
+
 def match_periods(venue: Venue, dataset: str, periods: Sequence[str]) -> list[str | None]:
     served = [p for p in PERIODS if venue.endpoints_for(dataset, p) or venue.archives_for(dataset, p)]
     if not periods:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from htxdata.config import HOSTS
 from htxdata.errors import UsageError, VenueError
-from htxdata.ingest.named import match_symbols
+from htxdata.ingest.named import match_having
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot_instruments import Snapshot, snapshot_instruments
 from htxdata.ingest.snapshot_own import BALANCES, snapshot_balances
@@ -44,9 +44,11 @@ def venues_of(dataset: str, names: Sequence[str] = (), hosts: Mapping[str, str |
     return [venue_named(name) for name in dict.fromkeys(names)] or [v for v in have if hosts.get(v.host)]
 
 
-def having(session: Session, venues: Sequence[Venue], symbols: Sequence[str]) -> list[tuple[Venue, tuple[str, ...]]]:
-    """Each venue with those of ``symbols`` that it has; a venue that gives no list has them all, and one without any is
-    left out. ``UsageError`` for a symbol that none of them has."""
+def having(
+    session: Session, dataset: str, venues: Sequence[Venue], symbols: Sequence[str]
+) -> list[tuple[Venue, tuple[str, ...]]]:
+    """Each venue with those of ``symbols`` of which it has ``dataset``; a venue that gives no list has them all, and
+    one without any is left out. ``UsageError`` for a symbol of which none has it."""
     out: dict[str, tuple[Venue, list[str]]] = {}
     for text in symbols:
         refusal: UsageError | None = None
@@ -55,7 +57,7 @@ def having(session: Session, venues: Sequence[Venue], symbols: Sequence[str]) ->
             try:
                 listed = session.listings(venue)
                 if listed is not None and text != "*":
-                    match_symbols(venue, (text,), listed)
+                    match_having(venue, dataset, (text,), listed)
             except UsageError as error:
                 refusal = refusal or error
                 continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from htxdata.errors import BadReply, Incomplete, Refused, Unreachable
-from htxdata.ingest.named import match_symbols
+from htxdata.ingest.named import match_having
 from htxdata.ingest.revisions import keeper
 from htxdata.ingest.session import Session
 from htxdata.ingest.snapshot_states import CONFIRM_EVERY, held, in_turn, keep
@@ -79,14 +79,12 @@ def snapshot_polled(session: Session, dataset: str, venue: Venue, symbols: Seque
     holds until it changes (a basket) is stored where it changed: see ``snapshot_states.py``. A reply that cannot be
     read is set aside (law 9), and the next way to ask is tried; the tape has it in any case.
     """
-    meant, states, kinds = _instruments(session, venue, symbols)
+    meant, states, kinds = _instruments(session, venue, dataset, symbols)
     only = ONLY.get(dataset)
     absent = [
         name
         for name in meant
-        if states.get(name) in NOT_THERE
-        or (only and kinds.get(name, only) != only)
-        or not venue.has(dataset, name)
+        if states.get(name) in NOT_THERE or (only and kinds.get(name, only) != only)
     ]
     todo = [name for name in meant if name not in set(absent)]
     with Tape(session.tape, venue.name, dataset) as tape:
@@ -111,9 +109,9 @@ def snapshot_polled(session: Session, dataset: str, venue: Venue, symbols: Seque
 
 
 def _instruments(
-    session: Session, venue: Venue, symbols: Sequence[str]
+    session: Session, venue: Venue, dataset: str, symbols: Sequence[str]
 ) -> tuple[list[str], dict[str, str], dict[str, str]]:
-    """The symbols that are meant, and the states and kinds of all that the venue lists.
+    """The symbols that are meant and have such data, and the states and kinds of all that the venue lists.
 
     What is open now cannot be asked for later: where the venue gives no list, the lake's own will do.
     """
@@ -122,11 +120,11 @@ def _instruments(
         columns = answer[0].columns
         states = dict(zip(columns["symbol"], columns["status"], strict=True))
         kinds = dict(zip(columns["symbol"], columns["kind"], strict=True))
-        return match_symbols(venue, symbols, list(states)), states, kinds
+        return match_having(venue, dataset, symbols, list(states)), states, kinds
     known = [series.symbol for series in session.store.series(dataset="instruments", venue=venue.name)]
     if not known and tuple(symbols) == ("*",):
         raise Incomplete(f"{venue.name}: the venue gave no usable list of instruments, and the lake has none")
-    return match_symbols(venue, symbols, known or None), {}, {}
+    return match_having(venue, dataset, symbols, known or None), {}, {}
 
 
 @dataclass
