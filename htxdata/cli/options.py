@@ -198,13 +198,14 @@ def parser() -> argparse.ArgumentParser:
         "HTXDATA_HOSTS__HTX_SWAP_REST=http://127.0.0.1:8790/htx-swap \\\n"
         "  htxdata snapshot index_constituents --venue htx-linear --symbol 'BTC-*'",
         "Nobody can ask for it later: what the venue answers is put on the tape, raw, before it is read.\n"
-        "Each look at open_interest and indicative_funding_rates is a row of its own; of instruments and\n"
-        "index_constituents (the baskets of indices) only what changed is. Exit code 3 where something gave\n"
-        "no answer.", common,
+        "Each look at open_interest, indicative_funding_rates, mark_prices and index_prices is a row of its own;\n"
+        "of instruments and index_constituents (the baskets of indices) only what changed is. Exit code 3 where\n"
+        "something gave no answer.", common,
     )  # fmt: skip
     snapshot.add_argument(
         "dataset", metavar="DATASET",
-        help="instruments, open_interest, index_constituents, indicative_funding_rates, own_balances (needs a key)",
+        help="instruments, open_interest, index_constituents, indicative_funding_rates, mark_prices, index_prices, "
+        "own_balances (needs a key)",
     )  # fmt: skip
     snapshot.add_argument(
         "--venue", action="append", default=[], help="once per value; every venue that has it where left out"

@@ -64,6 +64,9 @@ JOINS = {
     "instruments": Joined("instruments", "instrument"),
     "open_interest": Joined("open_interest", "open_interest"),
     "constituents": Joined("index_constituents", "index"),
+    "mark_price": Joined("mark_prices", "mark", DAY),
+    # Not "index": the `index_price` of a basket is that of when it began.
+    "index_price": Joined("index_prices", "spot_index", DAY),
     "quotes": Joined("quotes", "quote", DAY, "received_at, coalesce(sequence, -1)"),
     # Ids are numbers written as text, which grow with the trades; one order's trades share their instant.
     "trades": Joined("trades", "last", DAY, "length(trade_id), trade_id"),

@@ -271,6 +271,8 @@ class Lake(lake.Lake):
         instruments: Which = False,
         open_interest: Which = False,
         constituents: Which = False,
+        mark_price: Which = False,
+        index_price: Which = False,
         quotes: Which = False,
         trades: Which = False,
     ) -> _Relation:
@@ -283,15 +285,17 @@ class Lake(lake.Lake):
         Each dataset: ``True`` for the bar's own venue and symbol, a symbol for that one of the same venue, ``(venue,
         symbol)`` for that series (a spot bar with its swap's funding). Columns are added as ``asof.JOINS`` names them
         (``funding_rate``, ``instrument_tick_size``, ``open_interest_contracts``, ``index_basket``: a list of exchange,
-        constituent, price, weight; ``quote_bid``, ``last_price``); they are NULL where there was nothing yet, of quotes
-        and trades where there was nothing in the day before. Rows keep their number and order.
+        constituent, price, weight; ``mark_price``, ``spot_index_price``, ``quote_bid``, ``last_price``); they are NULL
+        where there was nothing yet, of prices, quotes and trades where there was nothing in the day before. Rows keep
+        their number and order.
         """
         if known not in ("received_at", "true"):
             raise UsageError(f"known={known!r}: choose received_at (what we had heard) or true (what was so)")
         relation = self._relation(rows)
         wanted = {
             "funding": funding, "indicative_funding": indicative_funding, "instruments": instruments,
-            "open_interest": open_interest, "constituents": constituents, "quotes": quotes, "trades": trades,
+            "open_interest": open_interest, "constituents": constituents, "mark_price": mark_price,
+            "index_price": index_price, "quotes": quotes, "trades": trades,
         }  # fmt: skip
         whose = {name: which for name, which in wanted.items() if which}
         columns = relation.columns

@@ -121,6 +121,8 @@ def _garbled(body: bytes, mode: str, dice: int) -> bytes:
     if isinstance(answer, list) and answer and isinstance(answer[0], list):
         return _garbled_row(answer, answer[dice % len(answer)], mode)
     rows = answer if isinstance(answer, list) else answer.get("data") if isinstance(answer, dict) else None
+    if isinstance(answer, dict) and ("symbolId" in answer or answer.get("index")):  # HashKey's prices: no envelope
+        rows = [answer.get("index", answer)]
     if isinstance(rows, dict):
         rows = rows.get("data") or rows.get("tick") or [rows]
     if not isinstance(rows, list) or not rows:

@@ -43,6 +43,13 @@ def contract_of(index: str) -> Instrument | None:
     return found if isinstance(found, Instrument) else None
 
 
+def indexed(now: int) -> list[Instrument]:
+    """The perpetuals that have an index: it outlives its contract (BTCUSD was told 19 days after that was delisted
+    [wire])."""
+    every = INSTRUMENTS[HASHKEY].values()
+    return [one for one in every if one.derivative and one.status_at(now) != "pre-online"]
+
+
 def _value(seed: int, kind: str, one: Instrument, times: list[int]) -> list[Decimal]:
     units = derived.Derived(seed, kind).values(one, np.array([time // 1000 for time in times], dtype=np.int64))
     scale = Decimal(1).scaleb(-derived.decimals(kind, one))
@@ -50,9 +57,17 @@ def _value(seed: int, kind: str, one: Instrument, times: list[int]) -> list[Deci
 
 
 def mark(seed: int, one: Instrument, at: int) -> tuple[Decimal, int]:
-    """The mark price of a whole second (us UTC), and that second."""
+    """The mark price of a whole second (us UTC), and that second.
+
+    It is the median of three prices [doc]. Where that is the last trade's, it has as many decimals as trades have, and
+    where it was computed 18 [inferred: 1 or 18 were seen].
+    """
     time = at // SECOND * SECOND
-    return _value(seed, derived.MARK, one, [time])[0], time
+    level = _value(seed, derived.MARK, one, [time])[0]
+    (die,) = words(key_of("hashkey mark", seed, one.symbol), np.array([time], dtype=np.int64)).tolist()
+    if die % 3:
+        return level.quantize(Decimal(1).scaleb(-one.price_decimals)), time
+    return (level + Decimal(die % 10**9).scaleb(-18)).quantize(Decimal("1e-18")), time
 
 
 def _members(seed: int, name: str, time: int) -> list[str]:
@@ -76,6 +91,18 @@ def basket(seed: int, one: Instrument, at: int) -> Basket:
     price = sum((price for _, price, _ in legs), Decimal(0)) / len(legs)
     average = sum(past, Decimal(0)) / len(past)
     return Basket(name, time, price.quantize(level), average.quantize(Decimal("1e-8")), tuple(legs))
+
+
+def mark_truth(market: Market, symbol: str, at: int) -> dict[str, Any]:
+    """What a lake must hold of a look at an instant (us UTC): as mark_prices."""
+    price, time = mark(market.seed, INSTRUMENTS[HASHKEY][symbol], at)
+    return {"price_time": time, "price": float(price)}
+
+
+def index_truth(market: Market, symbol: str, at: int) -> dict[str, Any]:
+    """The same as index_prices."""
+    found = basket(market.seed, INSTRUMENTS[HASHKEY][symbol], at)
+    return {"observed_at": found.time, "price": float(found.price), "average_price": float(found.average)}
 
 
 def truth(market: Market, symbol: str, at: int) -> dict[str, list[Any]]:

@@ -13,7 +13,7 @@ from .bars import Columns
 from .breakage import take
 from .candles import Window, kept_or_made
 from .hashkey_answers import instrument, listed, number_error, quoted, sized
-from .hashkey_index import basket, contract_of, mark
+from .hashkey_index import basket, contract_of, indexed, mark
 from .instruments import HASHKEY, INSTRUMENTS, Instrument
 from .live_books import TICK, LiveBooks
 from .periods import DAY, calendar_of, slot_of
@@ -187,8 +187,8 @@ def mark_price(exchange: Exchange, ask: Ask) -> Answer:
 def index(exchange: Exchange, ask: Ask) -> Answer:
     """/quote/v1/index: by the index's name; all without one, and none for a name that is nobody's [wire]."""
     name = ask.query.get("symbol")
-    every = [contract_of(name)] if name else list(listed(ask.now, "swap"))
-    found = [basket(exchange.market.seed, one, ask.now) for one in every if one is not None]
+    chosen = [one for one in indexed(ask.now) if not name or one is contract_of(name)]
+    found = [basket(exchange.market.seed, one, ask.now) for one in chosen]
     said: dict[str, Any] = {
         "index": {one.name: f"{one.price:f}" for one in found},
         "edp": {one.name: f"{one.average:f}" for one in found},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .hashkey_feeds import PUSHED_V1, PUSHED_V2, HashkeyFeed, opened
-from .hashkey_index import contract_of
+from .hashkey_index import contract_of, indexed
 from .hashkey_quotes import INTERVALS
 from .instruments import HASHKEY, INSTRUMENTS, Instrument
 from .websocket_lines import Heartbeat, Line, Socket
@@ -144,9 +144,8 @@ class HashkeyDialect:
 def _listed(kind: str, symbol: str, now: int) -> Instrument | None:
     """What a symbol of V1 means: the name of an index, or an instrument that is listed."""
     if kind == "index":
-        one = contract_of(symbol)
-    else:
-        one = INSTRUMENTS[HASHKEY].get(symbol)
+        return next((one for one in indexed(now) if one is contract_of(symbol)), None)
+    one = INSTRUMENTS[HASHKEY].get(symbol)
     return None if one is None or one.status_at(now) in ("pre-online", "offline") else one
 
 

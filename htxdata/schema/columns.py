@@ -87,7 +87,7 @@ _ALL = (
         "by its time, price, quantity, side and occurrence. HashKey: always so named (its REST has no numbers), by the "
         "size as the venue says it, which on perpetuals is contracts",
     ),
-    Column("price", "f", "price of the trade, level or order", "quote currency"),
+    Column("price", "f", "price of the trade, level, order or contract; value of the index", "quote currency"),
     Column(
         "quantity",
         "f",
@@ -167,6 +167,20 @@ _ALL = (
         "UTC",
         "the rate of a funding moves until it is settled: many rows have one `funding_time`. HashKey says it in the "
         "head of its answer alone, in whole seconds",
+    ),
+    Column(
+        "price_time",
+        "ts",
+        "when this was the price, as the venue says",
+        "UTC",
+        "whole seconds on HashKey; the same second looked at again makes no second row",
+    ),
+    Column(
+        "average_price",
+        "f",
+        "average of the index over the last ten minutes, as the venue says",
+        "quote currency",
+        "HashKey calls it `edp`; NULL where the answer has none of this index",
     ),
     Column("index_time", "ts", "when the index had this value, as the venue says", "UTC"),
     Column("index_price", "f", "value of the index", "quote currency"),

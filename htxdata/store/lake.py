@@ -201,6 +201,18 @@ class Lake:
         """What the coming funding would be, as the venue said at instants of ``[start, end)``."""
         return self.table("indicative_funding_rates", symbol, venue=venue, start=start, end=end)
 
+    def mark_prices(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Mark prices that were looked at, of instants of ``[start, end)``."""
+        return self.table("mark_prices", symbol, venue=venue, start=start, end=end)
+
+    def index_prices(
+        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Index prices that were looked at, as the venue said at instants of ``[start, end)``."""
+        return self.table("index_prices", symbol, venue=venue, start=start, end=end)
+
     def index_constituents(
         self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
     ) -> duckdb.DuckDBPyRelation:

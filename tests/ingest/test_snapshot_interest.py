@@ -520,6 +520,7 @@ def test_what_is_open_of_coin_margined_contracts(clock: Clock, tmp_path: Path, n
 def test_what_can_be_looked_at_and_where() -> None:
     """Instruments where there is a host, the others where a venue says how to ask; anything else is a usage error."""
     public = ["instruments", "open_interest", "index_constituents", "indicative_funding_rates"]
+    public += ["mark_prices", "index_prices"]
     assert looked_at() == [*public, "own_balances"]
     assert [v.name for v in venues_of("instruments")] == [venue.name for venue in VENUES if HOSTS[venue.host]]
     assert [v.name for v in venues_of("open_interest")] == ["htx-linear", "htx-inverse", "htx-futures"]

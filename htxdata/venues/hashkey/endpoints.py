@@ -7,13 +7,14 @@ from htxdata.market import Series
 from htxdata.protocol.paging import Ask
 from htxdata.protocol.wire import Reply, Request
 from htxdata.timeline import MILLISECOND
-from htxdata.venues.hashkey import funding, own, parse, symbols
+from htxdata.venues.hashkey import funding, own, parse, prices, symbols
 from htxdata.venues.hashkey.feeds import FEEDS, INTERVALS
 from htxdata.venues.hashkey.verdicts import judge
 from htxdata.venues.terms import Endpoint, Parsed, Poll, Venue
 
 _KLINES, _TRADES = "/quote/v1/klines", "/quote/v1/trades"
 _SETTLED, _COMING = "/api/v1/futures/historyFundingRate", "/api/v1/futures/fundingRate"
+_MARK, _INDEX = "/quote/v1/markPrice", "/quote/v1/index"
 
 _ANY_TIME = "1577836800000"
 """``timestamp`` is required and its value of no account: any integer is accepted [code] (hashkey-api 4.5)."""
@@ -52,6 +53,14 @@ def _settled(series: Series, ask: Ask) -> Request:
 
 def _coming(symbol: str | None) -> Request:
     return Request(_COMING, (("timestamp", _ANY_TIME),))
+
+
+def _mark(symbol: str | None) -> Request:
+    return Request(_MARK, (("symbol", str(symbol)),))
+
+
+def _index(symbol: str | None) -> Request:
+    return Request(_INDEX, () if symbol is None else (("symbol", symbols.index_of(symbol)),))
 
 
 def _unsized(reply: Reply, series: Series) -> Parsed:
@@ -110,6 +119,28 @@ POLLS = (
         parse=funding.coming,
         docs="hashkey-api 4.5 [wire]: without a symbol all contracts",
         whole=True,
+    ),
+    Poll(
+        "mark_prices",
+        _MARK,
+        build=_mark,
+        parse=prices.mark,
+        docs="hashkey-api 4, 4.4 [wire]: one contract a call, no bulk form",
+    ),
+    Poll(
+        "index_prices",
+        _INDEX,
+        build=_index,
+        parse=prices.index,
+        docs="hashkey-api 4 [wire]: without a symbol all indices",
+        whole=True,
+    ),
+    Poll(
+        "index_prices",
+        _INDEX,
+        build=_index,
+        parse=prices.index,
+        docs="hashkey-api 4 [wire]: by the name of the index; for what the answer for all did not tell",
     ),
 )
 

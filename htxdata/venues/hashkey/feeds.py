@@ -15,7 +15,7 @@ from htxdata.protocol.dialect import Dialect
 from htxdata.venues.frames import SymbolOf
 from htxdata.venues.hashkey import feeds_parse as parse
 from htxdata.venues.hashkey.dialects import V1, V2, topic_of
-from htxdata.venues.hashkey.symbols import PERPETUAL, index_of
+from htxdata.venues.hashkey.symbols import PERPETUAL, index_of, perpetual_of
 from htxdata.venues.terms import Facts, Feed, Frame, Pushed
 
 INTERVALS: Mapping[str, str] = {
@@ -60,7 +60,7 @@ def _index_topic(symbol: str, period: str | None) -> str:
 def _perpetual_of(topic: str) -> tuple[str, str | None] | None:
     """An index is kept under the perpetual that it is the index of."""
     kind, _, name = topic.partition(":")
-    return (name + PERPETUAL, None) if kind == "index" and name and not name.endswith(PERPETUAL) else None
+    return (perpetual_of(name), None) if kind == "index" and name and not name.endswith(PERPETUAL) else None
 
 
 def _feed(

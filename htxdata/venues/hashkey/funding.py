@@ -6,11 +6,10 @@ from typing import Any
 
 from htxdata.errors import BadReply
 from htxdata.market import Series
-from htxdata.protocol.pacing import http_date
 from htxdata.protocol.paging import Page
 from htxdata.protocol.wire import Reply
 from htxdata.venues import figures
-from htxdata.venues.hashkey.rows import rows_of
+from htxdata.venues.hashkey.rows import answered_at, rows_of
 from htxdata.venues.terms import Parsed
 
 
@@ -37,12 +36,9 @@ def history(reply: Reply, series: Series) -> Parsed:
 def coming(reply: Reply, symbol: str | None) -> Parsed:
     """What the coming settlement would be now: the predicted rate of the running period [wire], of all perpetuals.
 
-    The rows say no time of their own. The venue's clock is in the ``Date`` of the answer, in whole seconds; an answer
-    without one is refused, as ours would be another clock (law 10).
+    The rows say no time of their own: it is that of the answer.
     """
-    at = http_date(reply.headers.get("date", ""))
-    if at is None:
-        raise BadReply("the answer does not say when it was made: no Date")
+    at = answered_at(reply)
     symbols: dict[str, None] = {}
     times, rates, unfit = [], [], []
     for place, row in enumerate(rows_of(reply.body)):

@@ -24,7 +24,9 @@ _STATES: Mapping[str, str] = {
 }
 _NAMES = ("symbol", "base", "quote", "settle", "kind", "status", "contract_size", "tick_size", "lot_size", "listed_at",
           "delivery_at")  # fmt: skip
-_OF_PERPETUALS = frozenset({"funding_rates", "indicative_funding_rates", "index_constituents"})
+_OF_PERPETUALS = frozenset(
+    {"funding_rates", "indicative_funding_rates", "index_constituents", "mark_prices", "index_prices"}
+)
 
 
 def is_perpetual(symbol: str) -> bool:
@@ -33,13 +35,18 @@ def is_perpetual(symbol: str) -> bool:
 
 
 def has(dataset: str, symbol: str) -> bool:
-    """Whether an instrument has such data: spot pays no funding and has no index."""
+    """Whether an instrument has such data: spot pays no funding, and has neither mark price nor index."""
     return is_perpetual(symbol) or dataset not in _OF_PERPETUALS
 
 
 def index_of(symbol: str) -> str:
     """The index of a perpetual: the pair's name (hashkey-api 3 [wire]: underlying + index of exchangeInfo)."""
     return symbol.removesuffix(PERPETUAL)
+
+
+def perpetual_of(index: str) -> str:
+    """The perpetual whose index has that name, under which it is kept."""
+    return index + PERPETUAL
 
 
 def describe(reply: Reply) -> Parsed:
