@@ -61,7 +61,7 @@ def series_of(keep: Keep, store: Store, listed: Mapping[str, object]) -> Iterato
     """The series that an entry means, by what the lake knows; asks nobody.
 
     ``listed`` are the symbols of the venue's instruments in the lake. A name that is not among them stands for itself,
-    so that what was never fetched is seen to be missing.
+    so that what was never fetched is seen to be missing; a glob means those that have such data.
     """
     venue, declared = venue_named(keep.venue), dataset_named(keep.dataset)
     stored = {series.symbol for series in store.series(keep.dataset, keep.venue)}
@@ -73,7 +73,7 @@ def series_of(keep: Keep, store: Store, listed: Mapping[str, object]) -> Iterato
         pattern = venue.fold(text)
         if is_glob(text):
             found = [name for fold, name in folded.items() if fnmatch.fnmatchcase(fold, pattern)]
-            symbols.update(dict.fromkeys(found))
+            symbols.update(dict.fromkeys(name for name in found if venue.has(keep.dataset, name)))
         else:
             symbols[folded.get(pattern, pattern)] = None
     periods: list[str | None] = [None]

@@ -271,6 +271,27 @@ def test_snapshot_of_open_interest(config: Path, capsys: Captured) -> None:
     assert (found["symbol"], values, found["source"]) == ("ETH-USDT", row[1:4], "rest")
 
 
+def test_snapshot_of_prices(config: Path, capsys: Captured) -> None:
+    """Those of the perpetuals that the glob means; the view has them; what `serve` looks at is nothing to plan."""
+    for dataset, columns in (("mark_prices", "price_time"), ("index_prices", "observed_at, average_price")):
+        assert main(["snapshot", dataset, "--venue", "hashkey", "--symbol", "btc*"]) == 0
+        said = capsys.readouterr()
+        assert (said.out, f"hashkey: {dataset} of 1 of 1 instruments" in said.err) == ("", True)
+        rows = stored("lake", Series(dataset, "hashkey", "BTCUSDT-PERPETUAL"))
+        words = ["query", f"select symbol, price, source, {columns} from {dataset}", "--format", "csv"]
+        assert main(words) == 0
+        (found,) = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+        assert [found["symbol"], float(found["price"]), found["source"]] == [
+            "BTCUSDT-PERPETUAL", rows["price"][0], "rest"
+        ]  # fmt: skip
+    more = KEEPS + '\n[[keep]]\nvenue = "hashkey"\ndataset = "mark_prices"\nsymbols = ["*"]\nevery = "1m"\n'
+    config.write_text(config.read_text().replace(KEEPS, more))
+    assert main(["snapshot", "instruments", "--venue", "htx-spot", "--venue", "htx-linear"]) == 0
+    capsys.readouterr()
+    assert main(["plan", "--json"]) == 0
+    assert "hashkey" not in capsys.readouterr().out
+
+
 def test_snapshot_says_what_gave_no_answer(capsys: Captured, tmp_path: Path) -> None:
     """One contract's answers cannot be read: exit code 3, the reason is said, the others are stored."""
     rules = [Rule("garbage", mode="value", path=path, symbol=symbol)
@@ -422,6 +443,8 @@ WRONG = [
     (["snapshot", "instruments", "--venue", "htx"], ["--venue", "'htx'"]),
     (["snapshot", "open_interest", "--venue", "htx-spot"], ["--venue", "'htx-spot'", "htx-linear"]),
     (["snapshot", "open_interest", "--symbol", "BTC-USDX"], ["--symbol", "'BTC-USDX'", "BTC-USDT"]),
+    (["snapshot", "mark_prices", "--symbol", "btcusdt"], ["--symbol", "'BTCUSDT'", "mark_prices of other instruments"]),
+    (["plan", "mark_prices", "--venue", "hashkey", "--symbol", "*", "--start", DAY1], ["htxdata snapshot mark_prices"]),
     (["snapshot", "instruments", "--venue", "htx-spot", "--symbol", "btcusd"], ["--symbol", "'btcusd'"]),
     (["query", "selct 1"], ["SQL", "selct"]),
     (["query", "select * from ticks"], ["ticks"]),

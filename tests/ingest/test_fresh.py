@@ -19,8 +19,11 @@ from htxdata.errors import ConfigError, Unreachable
 from htxdata.ingest import alert, fresh, metrics
 from htxdata.ingest.fresh import ALLOWED, ALLOWED_LATE, Standing, allowance, short, stand
 from htxdata.market import Series
+from htxdata.schema import dataset
+from htxdata.schema.arrow import conform
 from htxdata.service import Alerts, Serve
 from htxdata.store.footer import Span
+from htxdata.store.layout import partition_of
 from htxdata.store.partition import Store
 from htxdata.timeline import DAY, HOUR, MINUTE, SECOND, parse_instant
 from htxdata.transport.webhook import post
@@ -107,6 +110,18 @@ def test_a_lake_is_looked_at_series_by_series(tmp_path: Path) -> None:
     assert found[0].rows == 600
     said = "klines htx-linear BTC-USDT 1min: up to 2024-01-01T10:00:00Z, 58m behind, 2h allowed"
     assert fresh.sentence(found[0]) == said
+
+
+def test_a_glob_expects_nothing_of_what_has_no_such_data(tmp_path: Path) -> None:
+    """HashKey's pairs have no mark price: only the perpetual is late."""
+    store, instrument = Store(tmp_path / "lake"), dataset("instruments")
+    for symbol, kind in (("BTCUSDT", "spot"), ("BTCUSDT-PERPETUAL", "swap")):
+        words = {"base": ["BTC"], "quote": ["USDT"], "kind": [kind], "status": ["trading"]}
+        row = {**words, "as_of": [T0], "tick_size": [0.5], "source": "rest", "received_at": T0}
+        store.commit(partition_of(Series("instruments", "hashkey", symbol), T0), conform(instrument, row))
+    keep = (Keep("hashkey", "mark_prices", ("BTC*",), every="1m"),)
+    found = fresh.standings(Settings(str(tmp_path / "lake"), str(tmp_path / "tape"), keep=keep), NOW)
+    assert [(one.series.symbol, one.late) for one in found] == [("BTCUSDT-PERPETUAL", True)]
 
 
 @pytest.mark.parametrize(

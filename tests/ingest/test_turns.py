@@ -73,6 +73,18 @@ def test_what_is_kept_becomes_turns() -> None:
     assert {turn.parameters["config"] for turn in turns.values()} == {"x.toml"}
 
 
+def test_prices_of_which_there_is_no_past_are_looked_at() -> None:
+    """As often as is said, else every ten minutes; they are neither filled nor heard."""
+    turns = by_name(
+        Keep("hashkey", "mark_prices", ("*",), every="1m"), Keep("hashkey", "index_prices", ("BTC*",)),
+        serve=Serve(upkeep="off", freshness="off", instruments="off"),
+    )  # fmt: skip
+    assert {name: (turn.flow, turn.every, turn.parameters["symbols"]) for name, turn in turns.items()} == {
+        "snapshot mark_prices hashkey": ("snapshot", 60.0, ["*"]),
+        "snapshot index_prices hashkey": ("snapshot", 600.0, ["BTC*"]),
+    }
+
+
 def test_each_can_be_switched_off() -> None:
     """By `off`, by `capture = false` for all or for one; and a capture of candles by `capture = true`."""
     silent = Serve(capture=False, sync="off", upkeep="off", freshness="off", instruments="off")

@@ -210,6 +210,32 @@ def test_everything_that_can_be_joined(tmp_path: Path) -> None:
         assert micros(lake.asof(lake.klines(), known="true", funding="nope"), "funding_rate") == [(None,)] * 2
 
 
+def test_prices_that_were_looked_at(tmp_path: Path) -> None:
+    """Mark and index beside the basket, by names of their own; what is older than a day is no price any more."""
+    store = Store(tmp_path)
+    put(store, SWAP, [candle(T0), candle(T0 + MINUTE), candle(T0 + 2 * DAY)], [(T0, T0 + 3 * DAY, "empty")])
+    line = (SWAP.venue, SWAP.symbol)
+    put(store, Series("mark_prices", *line), [
+        {"price_time": T0 + at, "price": price, "received_at": T0 + at + 5} for at, price in ((30, 1.5), (MINUTE, 2.5))
+    ])  # fmt: skip
+    put(store, Series("index_prices", *line), [
+        {"observed_at": T0 + 30, "price": 3.5, "average_price": 3.25, "received_at": T0 + MINUTE + 1}
+    ])  # fmt: skip
+    put(store, Series("index_constituents", *line), [
+        {"index_time": T0, "index_price": 9.5, "exchange": "okx", "constituent": "BTC-USDT", "price": 9.5,
+         "weight": 1.0, "received_at": T0}
+    ])  # fmt: skip
+    with htxdata.open_lake(str(tmp_path)) as lake:
+        bars = lake.klines(period="1min")
+        true = lake.asof(bars, known="true", mark_price=True, index_price=True, constituents=True)
+        columns = ("mark_price_time", "mark_price", "spot_index_price", "spot_index_average_price", "index_price")
+        assert micros(true, *columns) == [
+            (T0 + MINUTE, 2.5, 3.5, 3.25, 9.5), (T0 + MINUTE, 2.5, 3.5, 3.25, 9.5), (None, None, None, None, 9.5)
+        ]  # fmt: skip
+        heard = lake.asof(bars, known="received_at", mark_price=True, index_price=line)
+        assert micros(heard, "mark_price", "spot_index_price") == [(1.5, None), (2.5, 3.5), (None, None)]
+
+
 def test_a_lake_that_was_backfilled_knew_nothing_then(tmp_path: Path) -> None:
     """By what was received, the past of a backfill is NULL; by what was true, it is not."""
     store = Store(tmp_path)

@@ -12,7 +12,7 @@ import ccxt
 import pytest
 import websockets
 
-from htxdata.sandbox import Market, Sandbox
+from htxdata.sandbox import Market, Sandbox, hashkey_index
 from htxdata.sandbox.hashkey_funding import coming
 from htxdata.sandbox.instruments import instant
 
@@ -116,6 +116,29 @@ def test_tickers(exchange: Any, market: Market) -> None:
     assert exchange.fetch_last_prices()["BTC/USDT:USDT"]["price"] == rows["price"][-1]
 
 
+def test_mark_and_index_prices(exchange: Any, market: Market) -> None:
+    """Of whole seconds, mark prices with as many decimals as trades or with 18; indices by their names or all at once,
+    also of a contract that was delisted. ccxt has no methods of its own for them."""
+    index = exchange.publicGetQuoteV1Index()
+    assert set(index) == {"index", "edp"}
+    assert set(index["index"]) == set(index["edp"]) == {"BTCUSDT", "ETHUSDT", "DOGEUSDT", "SOLUSDT"}
+    for name in ("BTCUSDT", "ETHUSDT", "DOGEUSDT"):
+        said = exchange.publicGetQuoteV1MarkPrice({"symbol": f"{name}-PERPETUAL"})
+        assert (said["symbolId"], int(said["time"])) == (f"{name}-PERPETUAL", NOON * 1000)
+        due = hashkey_index.mark_truth(market, f"{name}-PERPETUAL", NOON * 10**6 + 999_999)
+        assert (float(said["price"]), int(said["time"]) * 1000) == (due["price"], due["price_time"])
+        due = hashkey_index.index_truth(market, f"{name}-PERPETUAL", NOON * 10**6)
+        assert (float(index["index"][name]), float(index["edp"][name])) == (due["price"], due["average_price"])
+        assert due["price"] == pytest.approx(float(said["price"]), rel=0.02)  # of one market
+        one = exchange.publicGetQuoteV1Index({"symbol": name})
+        assert one == {"index": {name: index["index"][name]}, "edp": {name: index["edp"][name]}}
+    one = market.instrument("hashkey", "BTCUSDT-PERPETUAL")
+    prices = [hashkey_index.mark(market.seed, one, (NOON + n) * 10**6)[0] for n in range(40)]
+    assert {len(f"{price:f}".partition(".")[2]) for price in prices} == {1, 18}
+    with pytest.raises(ccxt.BadRequest, match="-100012"):
+        exchange.publicGetQuoteV1MarkPrice()
+
+
 def test_errors_in_both_spellings(exchange: Any, sandbox: Sandbox) -> None:
     """Texts under /api, numbers under /quote, nothing for an unknown mark price, HTML for a path that is nobody's."""
     import requests
@@ -145,8 +168,11 @@ def test_errors_in_both_spellings(exchange: Any, sandbox: Sandbox) -> None:
         b'{"code":-100002,"msg":"Param limit should be int."}',
     )
     assert said("/api/v1/futures/fundingRate")[1].startswith(b'{"code":"0001"')
-    assert said("/quote/v1/markPrice?symbol=BTCUSDT") == (200, b"")
-    assert said("/quote/v1/index?symbol=NOPE") == (200, b'{"index":{},"edp":{}}')
+    for name in ("BTCUSDT", "NOPE", "SOLUSDT-PERPETUAL"):  # a pair, nothing at all, what was delisted
+        assert said(f"/quote/v1/markPrice?symbol={name}") == (200, b"")
+    assert said("/quote/v1/markPrice") == (400, b'{"code":-100012,"msg":"Parameter symbol [String] missing!"}')
+    for name in ("NOPE", "BTCUSDT-PERPETUAL"):  # an index goes by its own name
+        assert said(f"/quote/v1/index?symbol={name}") == (200, b'{"index":{},"edp":{}}')
     assert said("/quote/v2/index") == (404, b'{"code":404,"msg":"No static resource quote/v2/index."}')
     status, body = said("/nothing")
     assert (status, body[:6]) == (404, b"<html>")
