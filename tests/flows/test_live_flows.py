@@ -67,5 +67,8 @@ def test_snapshot_looks_at_every_venue_that_has_it(
         assert snapshot("index_constituents", ["htx-linear"], ["BTC-USDT"], config=config) == {"venues": 1}
         rows = stored(tmp_path / "lake", Series("index_constituents", "htx-linear", "BTC-USDT"))
         assert sum(rows["weight"]) == pytest.approx(1.0, abs=1e-5)
+        assert snapshot("mark_prices", symbols=["btc*"], config=config) == {"venues": 1}  # wherever there are some
+        (price,) = stored(tmp_path / "lake", Series("mark_prices", "hashkey", "BTCUSDT-PERPETUAL"))["price"]
+        assert price > 0
         state = snapshot("klines", config=config, return_state=True)
         assert isinstance(state.result(raise_on_failure=False), UsageError)

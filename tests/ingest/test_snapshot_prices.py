@@ -150,6 +150,28 @@ def test_the_same_second_again_changes_no_byte_and_another_is_a_row(
         assert of_day.select("price").fetchall() == [(truth(sandbox, dataset, BTC, FIRST + DAY)["price"][0],)]
 
 
+def test_two_prices_of_one_second_are_one_row_and_a_difference(
+    sandbox: Sandbox, look: Look, clock: Clock, tmp_path: Path
+) -> None:
+    """A Date has whole seconds, and an index may move within one: the later word stands, and both are told."""
+    look(INDICES, BTC)
+    was = kept(tmp_path, INDICES, BTC)["price"]
+
+    def moved(poll: Poll) -> Poll:
+        def parse(reply: Reply, symbol: str | None) -> Any:
+            parsed = poll.parse(reply, symbol)
+            return replace(parsed, columns={**parsed.columns, "price": [7.5] * parsed.page.count})
+
+        return replace(poll, parse=parse)
+
+    assert look(INDICES, BTC, where=replace(HASHKEY, polls=tuple(map(moved, HASHKEY.polls)))).new == 0
+    assert kept(tmp_path, INDICES, BTC)["price"] == [7.5]
+    told = kept(tmp_path, "source_differences", BTC)
+    assert (told["row_time"], told["column_name"], told["kept"], told["dropped"]) == (
+        [FIRST // SECOND * SECOND], ["price"], [7.5], was
+    )  # fmt: skip
+
+
 def test_digits_that_no_double_carries_are_counted(sandbox: Sandbox, look: Look, clock: Clock, tmp_path: Path) -> None:
     """Of mark prices with 18 decimals the nearest double is stored, and the footer says how many were cut (law 9)."""
     lost = 0
