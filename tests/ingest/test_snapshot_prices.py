@@ -230,8 +230,10 @@ def test_the_reply_is_on_the_tape_before_it_is_read_and_can_be_read_again(
 
 # ---------------------------------------------------------------------------------------------- faults
 
+MODES = ["value", *(pytest.param(mode, marks=pytest.mark.wide) for mode in ("types", "column"))]
 
-@pytest.mark.parametrize("mode", ["types", "column", "value"])
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_mark_price_that_cannot_be_read_is_set_aside(clock: Clock, tmp_path: Path, mode: str) -> None:
     """In quarantine with its reason, on the tape byte for byte, missing with a sentence; the others are there."""
     said: list[str] = []
@@ -250,7 +252,7 @@ def test_a_mark_price_that_cannot_be_read_is_set_aside(clock: Clock, tmp_path: P
     assert not kept(tmp_path, MARKS, ETH)
 
 
-@pytest.mark.parametrize("mode", ["types", "column", "value"])
+@pytest.mark.parametrize("mode", MODES)
 def test_where_the_answer_for_all_is_bad_each_index_is_asked_for(clock: Clock, tmp_path: Path, mode: str) -> None:
     """One value spoils the answer for all, which is set aside whole; by their names they come."""
     faults = Faults(Rule("garbage", mode=mode, path=INDEX, times=1))
@@ -298,9 +300,11 @@ def test_refusals_are_missing_with_their_words(sandbox: Sandbox, tmp_path: Path,
 @pytest.mark.parametrize(
     "rule",
     [
-        Rule("cut", mode="length", times=1), Rule("error", status=502, times=1), Rule("drop", times=1),
-        Rule("throttle", mode="headers", times=1), Rule("garbage", mode="json", times=1),
-        pytest.param(Rule("busy", times=1), marks=pytest.mark.wide),
+        Rule("cut", mode="length", times=1), Rule("throttle", mode="headers", times=1),
+        *(pytest.param(rule, marks=pytest.mark.wide) for rule in (
+            Rule("error", status=502, times=1), Rule("drop", times=1), Rule("busy", times=1),
+            Rule("garbage", mode="json", times=1),
+        )),
     ],
     ids=lambda rule: rule.kind,
 )  # fmt: skip
@@ -313,6 +317,7 @@ def test_what_can_be_asked_again_is(clock: Clock, tmp_path: Path, rule: Rule) ->
     assert len(list(tape.replies(tmp_path / "tape"))) == 1
 
 
+@pytest.mark.wide
 def test_after_a_ban_what_came_before_it_is_there(clock: Clock, tmp_path: Path) -> None:
     """A 418: the mark prices that were told are stored, the others are missing and say why, and nobody asks again."""
     faults = Faults(Rule("ban", path=MARK, after=1, times=1, seconds=60.0))
