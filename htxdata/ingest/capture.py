@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from htxdata.errors import HtxdataError, UsageError, VenueError
 from htxdata.ingest import capture_wanted
@@ -104,11 +105,12 @@ def capture(
     venue, topics, sizes = capture_wanted.topics_of(wanted, session)
     feeds = list({t.feed.name: t.feed for t in topics}.values())  # a feed with periods cannot be hashed
     base = session.settings.host(feeds[0].host)
-    private = next((feed for feed in feeds if feed.dialect.sign_in is not None), None)
+    private = next((feed for feed in feeds if feed.private), None)
     keys = None if private is None else session.keys(venue, f"the feed {private.name} of {venue.name}")
     with Writer() as writer:
         limit = Budget(base.partition("://")[2], session.settings.budgets[venue.host])
-        hands = Hands(venue, base, session.tape, writer, sizes, rotate, session.say, limit, keys)
+        hands = Hands(venue, base, session.tape, writer, sizes, rotate, session.say, limit, keys,
+                      tell=partial(session.teller, venue))  # fmt: skip
         work = _Capture(session, hands, topics, feeds, stop, distil_every, on_status, wanted)
         return asyncio.run(work.run(seconds))
 

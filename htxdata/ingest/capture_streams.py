@@ -20,6 +20,7 @@ from htxdata.errors import BadReply, KeyRefused, StoreError
 from htxdata.ingest.capture_books import BookWatch
 from htxdata.ingest.capture_bridge import Bridge
 from htxdata.keys import Keys
+from htxdata.market import ALL_SYMBOLS
 from htxdata.protocol import backoff, pacing
 from htxdata.protocol.session import Session, failures_after, reconnect_in
 from htxdata.protocol.wire import Reply, Request
@@ -27,7 +28,8 @@ from htxdata.store.reel import Reel
 from htxdata.store.tape import Record
 from htxdata.timeline import DAY, SECOND
 from htxdata.transport.budget import Budget
-from htxdata.transport.http import named_host
+from htxdata.transport.door import Door
+from htxdata.transport.http import Client, named_host
 from htxdata.transport.reels import Writer
 from htxdata.transport.websocket import Ended, Line
 from htxdata.venues.frames import unpack
@@ -90,6 +92,9 @@ class Hands:
     """Of the host: while nobody on this machine is to ask it, nobody connects to it either (law 8)."""
 
     keys: Keys | None = None
+    tell: Callable[[threading.Event], Client] | None = None
+    """A client of the venue over REST that an event stops: for the keys of streams."""
+
     refused: dict[str, str] = field(default_factory=dict)
     """Topics that the venue does not give, and why."""
 
@@ -108,7 +113,7 @@ def begun(
     said = {
         "event": "opened", "venue": hands.venue.name, "feed": feed.name, "path": feed.path, "topics": list(symbols),
         "bridge": bridged, "takes_over": takes_over, "version": VERSION,
-        "facts": {s: hands.facts[s] for s in dict.fromkeys((*symbols.values(), *told)) if s in hands.facts},
+        "facts": {s: hands.facts[s] for s in _meant(hands, symbols, told) if s in hands.facts},
     }  # fmt: skip
     if shared:
         said["shared"] = shared
@@ -118,6 +123,12 @@ def begun(
     for record in records:
         reel.note(record.received_at, record.said, record.body)
     return reel
+
+
+def _meant(hands: Hands, symbols: Mapping[str, str], told: Iterable[str]) -> Iterable[str]:
+    """Of which symbols a reel may tell."""
+    named = dict.fromkeys((*symbols.values(), *told))
+    return hands.facts if ALL_SYMBOLS in named else named
 
 
 def pause_for(venue: Venue, path: str, status: int, headers: Mapping[str, str], now: int) -> float:
@@ -140,6 +151,12 @@ def _sign_in(hands: Hands, feed: Feed) -> Callable[[int], tuple[str, str]] | Non
     return lambda now: sign_in(host, feed.path, keys, now)
 
 
+def _door(hands: Hands, feed: Feed) -> Door | None:
+    if feed.lent is None or hands.tell is None:
+        return None
+    return Door(feed.lent, hands.tell)
+
+
 class Connection:
     """One connection with its reel, under way since it was made."""
 
@@ -159,7 +176,7 @@ class Connection:
         self.line = Line(
             hands.base + feed.path,
             Session(feed.dialect, topics.symbols, silence=silence, whole_by=feed.whole_by),
-            reel, hands.writer, unpack=unpack, sign_in=_sign_in(hands, feed),
+            reel, hands.writer, unpack=unpack, sign_in=_sign_in(hands, feed), door=_door(hands, feed),
             on_frames=self._look if feed.watch is not None else None,
         )  # fmt: skip
         self.until = asyncio.Event()

@@ -52,7 +52,7 @@ def feeds_of(venue: Venue, names: Sequence[str]) -> list[Feed]:
         if not found:
             raise UsageError(f"--feed {name!r}: {venue.name} has {', '.join(have)}")
         # A glob means what everybody may hear, unless it means nothing else: nobody needs a key for `--feed '*'`.
-        public = [feed for feed in found if feed.dialect.sign_in is None]
+        public = [feed for feed in found if not feed.private]
         found = public or found
         out.update({feed.name: feed for feed in found})
     return list(out.values())
@@ -99,7 +99,9 @@ def topics_of(wanted: Wanted, session: Session) -> Chosen:
             f"--period {wanted.periods[0]!r}: {feeds[0].name} has no periods; leave --period out"
         )
     if all(feed.every == "must" or (feed.every and ALL_SYMBOLS in wanted.symbols) for feed in feeds):
-        return Chosen(venue, split(venue, chosen, (), {}, wanted.symbols), {})  # nobody has to be asked
+        # Nobody has to be asked, unless it is for what contracts are worth.
+        worth = listed_now(session, venue)[1] if any(feed.sized for feed in feeds) else {}
+        return Chosen(venue, split(venue, chosen, (), {}, wanted.symbols), worth)
     listed, sizes = listed_now(session, venue)
     symbols = symbols_now(venue, wanted.symbols, listed, clock())
     chosen = fitting(venue, wanted, chosen, symbols)

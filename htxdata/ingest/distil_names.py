@@ -22,14 +22,17 @@ Columns = dict[str, Any]
 
 
 def named(topic: Topic, columns: Columns) -> Columns:
-    """The trades with names in place of the venue's numbers (`venues.names`); what was pushed twice has one name."""
+    """The trades with names in place of the venue's numbers (`venues.names`); what was pushed twice has one name. Fills
+    of one's own are counted order by order."""
     line = topic.names = topic.names or NameLine()
     sizes = columns.get("contracts")
     sizes = columns["quantity"] if sizes is None or None in sizes else sizes
+    orders = columns.get("order_id")
     names = []
     for at, when in enumerate(columns["trade_time"]):
         name = stem(when // MILLISECOND, columns["price"][at], sizes[at], columns["side"][at])
-        heard = line.instants.setdefault(when, {}).setdefault(name, [])
+        alike = name if orders is None else f"{name} of {orders[at]}"
+        heard = line.instants.setdefault(when, {}).setdefault(alike, [])
         number = columns["trade_id"][at]
         if number not in heard:
             heard.append(number)

@@ -176,8 +176,10 @@ class ReelReader:
             declared = dataset_named(self.feed.dataset)
             for key, columns in pushed.columns.items():
                 own = self._own.get(key, key)
-                if self.feed.unnumbered:
+                if self.feed.unnumbered(own[0]):
                     columns = named(self._topic(own), columns)
+                if "contracts" not in declared.columns:
+                    columns.pop("contracts", None)  # it was part of the name
                 if declared.density == "states":
                     columns = changed(self._topic(own), columns, declared)
                 self._put(own, columns)

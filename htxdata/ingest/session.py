@@ -21,7 +21,8 @@ from htxdata.store.quarantine import set_aside
 from htxdata.timeline import Window
 from htxdata.transport.budget import Budget
 from htxdata.transport.download import Downloads, Fetched
-from htxdata.transport.http import Client
+from htxdata.transport.http import LIMITS, SOON, Client
+from htxdata.transport.line import Limits
 from htxdata.venues.terms import NO_FACTS, Archive, Facts, Listed, Parsed, Venue
 
 Say = Callable[[str], None]
@@ -74,17 +75,23 @@ class Session:
         """The client of the venue's host; venues on one host share it, and its budget."""
         with self._lock:
             if venue.host not in self._clients:
-                base = self.settings.host(venue.host)
-                name, budgets = base.partition("://")[2], self.settings.budgets
-                pools = {
-                    pool: Budget(f"{name} {pool}", budgets[key])
-                    for pool, key in POOLS.get(venue.host, {}).items()
-                }
-                self._clients[venue.host] = Client(
-                    base, Budget(name, budgets[venue.host]), venue.judge, limit_headers=venue.limit_headers,
-                    pools=pools, sign=partial(self._sign, venue), headers=partial(self._headers, venue), stop=self.stop,
-                )  # fmt: skip
+                self._clients[venue.host] = self._made(venue, self.stop, LIMITS)
             return self._clients[venue.host]
+
+    def teller(self, venue: Venue, stop: threading.Event) -> Client:
+        """A client of its own for who says little and is not to wait long: ``stop`` ends its waits."""
+        return self._made(venue, stop, SOON)
+
+    def _made(self, venue: Venue, stop: threading.Event, limits: Limits) -> Client:
+        base = self.settings.host(venue.host)
+        name, budgets = base.partition("://")[2], self.settings.budgets
+        pools = {
+            pool: Budget(f"{name} {pool}", budgets[key]) for pool, key in POOLS.get(venue.host, {}).items()
+        }
+        return Client(
+            base, Budget(name, budgets[venue.host]), venue.judge, limit_headers=venue.limit_headers, limits=limits,
+            pools=pools, sign=partial(self._sign, venue), headers=partial(self._headers, venue), stop=stop,
+        )  # fmt: skip
 
     def keys(self, venue: Venue, what: str) -> Keys:
         """The key for a venue, from the environment or ``.env``; ``ConfigError`` says what needs it where none is."""

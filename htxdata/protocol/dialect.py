@@ -117,3 +117,6 @@ class Dialect:
 
     sign_in: SignIn | None = None
     """How a key is shown; None: everybody is let in."""
+
+    unasked: bool = False
+    """Whether a connection tells its topics from its beginning on: nothing is subscribed, nor left."""

@@ -10,6 +10,7 @@ be carried out, `Send` and `Close`. Instants are seconds of any clock that only 
   "slower" is asked again later, any other refusal of a topic stands, with its reason, and the others go on.
 * **Rates.** Commands of one kind keep a distance of 1 / rate and 3 %: no second ever holds more than the venue allows,
   nor does any tenth of one where it allows a tenth of that.
+* **Unasked.** Where a dialect says so, every topic is subscribed as soon as the connection stands.
 * **Silent venues.** Where a dialect has no acks, the first push of a topic is one, and a topic without a push for
   `ACK_S` counts as subscribed. A refusal that names nothing is that of the only topic without an answer, if it is one.
 * **Life.** A ping is answered at once, and sent every ``beats`` seconds where the venue wants to be pinged. It is no
@@ -141,6 +142,8 @@ class Session:
         """The connection stands: from now on something may be due."""
         self._opened_at = self._heard_at = now
         self._ping_due, self._pinged_at = now + self.dialect.beats, now
+        for topic in self._topics.values() if self.dialect.unasked else ():
+            self._is_told(topic, now)
 
     def pushed(self, now: float) -> None:
         """Data came, and was not looked at."""
@@ -193,6 +196,8 @@ class Session:
             raise ValueError(f"{self.dialect.name} bears {self.dialect.most_topics} topics on a connection")
         self.refused.pop(topic, None)
         self._topics[topic] = _Topic(topic, now)
+        if self.dialect.unasked and self._opened_at is not None:
+            self._is_told(self._topics[topic], now)
 
     def drop(self, topic: str, now: float) -> None:
         """One topic less; nothing happens where it is not there."""
@@ -201,8 +206,9 @@ class Session:
         if there is None:
             return
         there.stays, there.renew = False, False
-        if there.stage == "wanted":
+        if there.stage == "wanted" or self.dialect.unasked:
             self._forget(topic)
+            self.acked.pop(topic, None)
             del self._topics[topic]
         elif there.stage in ("asked", "acked"):
             there.stage, there.due = "leave", now
@@ -378,13 +384,16 @@ class Session:
             self._left(topic, now)
         elif kind == _SUB:  # also one that was asked for again meanwhile
             self._forget(topic.name)
-            topic.stage, topic.tries, topic.slowed = "acked", 0, 0
-            self._complaints = 0
-            if not self.acked:
-                self._data_since = now
-            self.acked[topic.name] = acked.at
+            self._is_told(topic, now, acked.at)
             if self._whole_by == "request":
                 self.renew(topic.name, now)
+
+    def _is_told(self, topic: _Topic, now: float, at: int = 0) -> None:
+        topic.stage, topic.tries, topic.slowed = "acked", 0, 0
+        self._complaints = 0
+        if not self.acked:
+            self._data_since = now
+        self.acked[topic.name] = at
 
     def _was_refused(self, refused: Refused, now: float, jitter: float) -> list[Action]:
         meant = self._meant(refused.id, refused.topic or self._only_open(refused))

@@ -42,7 +42,7 @@ class Request:
     params: tuple[tuple[str, str], ...] = ()
     pool: str = ""
     private: bool = False
-    method: Literal["GET", "POST", "DELETE"] = "GET"
+    method: Literal["GET", "POST", "PUT", "DELETE"] = "GET"
 
     @property
     def limit(self) -> str:

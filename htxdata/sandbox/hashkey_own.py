@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
+from . import hashkey_lent
 from .answers import Answer, Ask, Refusal, reply
 from .hashkey_answers import text_error
 from .instruments import HASHKEY, INSTRUMENTS, Instrument
@@ -41,7 +42,7 @@ class HashkeyOwn:
     placed: list[dict[str, Any]] = field(default_factory=list)
 
     def serves(self, method: str, path: str) -> bool:
-        return (method, path) in _ENDPOINTS
+        return (method, path) in _ENDPOINTS or (path == hashkey_lent.PATH and method in ("POST", "PUT", "DELETE"))
 
     def answer(
         self, ask: Ask, method: str, query: str, body: bytes, headers: Mapping[str, str], address: str
@@ -54,7 +55,10 @@ class HashkeyOwn:
             self.keys.refusals[words] = self.keys.refusals.get(words, 0) + 1
             raise found
         said = {**dict(parse_qsl(form)), **dict(parse_qsl(query))}
-        return _ENDPOINTS[method, ask.path](self, Ask(ask.host, ask.path, said, ask.now, ask.bend))
+        asked = Ask(ask.host, ask.path, said, ask.now, ask.bend)
+        if ask.path == hashkey_lent.PATH:
+            return hashkey_lent.lend(self.keys, found, asked, method)
+        return _ENDPOINTS[method, ask.path](self, asked)
 
     def _judge(
         self, ask: Ask, query: str, form: str, headers: Mapping[str, str], address: str, method: str
@@ -81,7 +85,8 @@ class HashkeyOwn:
         wanted = hmac.new(key.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
         if not hmac.compare_digest(said["signature"].encode(), wanted.encode()):
             return text_error("0001", "Required field signature missing or invalid")
-        if ("readOnly" if method == "GET" else "trade") not in key.permission.split(","):
+        reads = method == "GET" or ask.path == hashkey_lent.PATH  # who may read may listen [unknown]
+        if ("readOnly" if reads else "trade") not in key.permission.split(","):
             return text_error("-1005", "No permission")
         return key
 
@@ -178,15 +183,15 @@ def _futures_fill(order: Order, fill: Fill) -> dict[str, Any]:
         "time": str(fill.time // 1000), "tradeId": str(fill_id(fill)), "orderId": str(order.number),
         "symbol": order.symbol, "price": plain(fill.price), "quantity": str(fill.contracts),
         "commissionAsset": fill.fee_currency, "commission": plain(fill.fee), "makerRebate": "0",
-        "type": _type_of(order), "side": _side_of(order), "realizedPnl": "0", "isMarker": order.role == "maker",
+        "type": type_of(order), "side": side_of(order), "realizedPnl": "0", "isMarker": order.role == "maker",
     }  # fmt: skip
 
 
-def _type_of(order: Order) -> str:
+def type_of(order: Order) -> str:
     return order.type.partition("-")[2].replace("-", "_").upper()
 
 
-def _side_of(order: Order) -> str:
+def side_of(order: Order) -> str:
     side = order.side.upper()
     return f"{side}_{'CLOSE' if order.number // 64 % 2 else 'OPEN'}" if order.one.derivative else side
 
@@ -268,7 +273,7 @@ def _of_seed(own: Own, ask: Ask) -> dict[str, Any]:
     buying = found.type == "buy-market"  # its amount is what was to be paid
     return {
         "orderId": str(found.number), "clientOrderId": found.client_id, "symbol": found.symbol,
-        "side": _side_of(found), "type": _type_of(found), "origQty": plain((coins if buying else found.amount) / unit),
+        "side": side_of(found), "type": type_of(found), "origQty": plain((coins if buying else found.amount) / unit),
         "price": plain(found.price or Decimal(0)), "executedQty": plain(coins / unit),
         "avgPrice": plain(cash / coins) if coins else "0", "cumulativeQuoteQty": plain(cash),
         "timeInForce": "IOC" if found.price is None else "GTC", "status": state, "time": str(found.created_at // 1000),

@@ -78,6 +78,14 @@ class Keys:
 
     known: Mapping[str, ApiKey]
     refusals: dict[str, int] = field(default_factory=dict)
+    lent: dict[str, tuple[ApiKey, int]] = field(default_factory=dict)
+    """Keys to listen with (hashkey-api 6): whose they are, and until when they are good (us UTC)."""
+
+    lent_seconds: float = 3600.0
+
+    def listens(self, key: str, now: int) -> bool:
+        """Whether a key to listen with is good at a time."""
+        return key in self.lent and now < self.lent[key][1]
 
     def judge(
         self, method: str, host: str, path: str, said: Iterable[tuple[str, str]], address: str, now: int,

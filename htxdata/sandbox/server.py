@@ -59,7 +59,8 @@ class Sandbox:
     permanent_edge_ms: whether `start` of permanent's candles is milliseconds, which its text leaves open.
     permanent_by_ascii: whether it sorts the names that are signed by ASCII, as its text says, and not as its worked
     example has them.
-    keys: those that exist besides the one that everybody may use. own_seconds: how often (on each traded symbol) their
+    keys: those that exist besides the one that everybody may use. listen_seconds: for how long HashKey lends a key to
+    listen with. own_seconds: how often (on each traded symbol) their
     owner has an order.
     crowd: how many instruments alike each venue lists besides those with a story (`instruments.Table`), up to 1000.
     """
@@ -95,6 +96,7 @@ class Sandbox:
         permanent_by_ascii: bool = False,
         keys: Sequence[ApiKey] = (),
         own_seconds: float = 4 * 3600.0,
+        listen_seconds: float = 3600.0,
     ) -> None:
         self.market = Market(seed)
         self.faults = Faults.parse(faults) if isinstance(faults, str) else faults or Faults()
@@ -108,7 +110,7 @@ class Sandbox:
             archive_delay_hours, archive_listing, archive_perp_size, archive_repeated_ids, archive_cache_bytes
         )
         self.own = Own(self.market, int(own_seconds * 1_000_000))
-        self._keys = Keys({key.access: key for key in (SANDBOX_KEY, *keys)})
+        self._keys = Keys({key.access: key for key in (SANDBOX_KEY, *keys)}, lent_seconds=listen_seconds)
         self._own_rest = OwnRest(self.own, self._keys)
         self._hashkey_own = HashkeyOwn(self.own, self._keys)
         self._permanent_own = PermanentOwn(self.own, self._keys, permanent_by_ascii)
@@ -172,6 +174,11 @@ class Sandbox:
     def refused_keys(self) -> dict[str, int]:
         """How many private requests and sign-ins were not let in, by the words of the refusal."""
         return dict(self._keys.refusals)
+
+    @property
+    def lent_keys(self) -> list[str]:
+        """The keys to listen with that were lent so far."""
+        return list(self._keys.lent)
 
     @property
     def sockets(self) -> list[Socket]:

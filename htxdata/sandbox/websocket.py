@@ -20,6 +20,7 @@ from aiohttp import WSMsgType, web
 
 from .faults import Faults
 from .hashkey_sockets import HashkeyDialect, HashkeyLine
+from .hashkey_stream import UserLine, UserStream, place_of
 from .live_books import TICK
 from .market import Market
 from .noise import key_of
@@ -36,6 +37,7 @@ from .websocket_requests import answer, late
 from .websocket_topics import Topic, opened
 
 _LATE = 0.1  # seconds until a late answer
+_KINDS: Mapping[type, type[Line]] = {HashkeyDialect: HashkeyLine, UserStream: UserLine}
 _QUICK = ("kline.1min", "kline.5min")
 
 
@@ -72,7 +74,7 @@ class Sockets:
     @staticmethod
     def serves(prefix: str, path: str, headers: Mapping[str, str]) -> bool:
         """Whether a request is the beginning of a conversation that is held here."""
-        return (prefix, path) in DIALECTS and headers.get("Upgrade", "").lower() == "websocket"
+        return (prefix, place_of(path)[0]) in DIALECTS and headers.get("Upgrade", "").lower() == "websocket"
 
     def now(self) -> int:
         """The sandbox's clock, us UTC."""
@@ -80,6 +82,7 @@ class Sockets:
 
     async def answer(self, request: web.BaseRequest, prefix: str, path: str) -> web.StreamResponse:
         """A connection from its handshake to its end."""
+        path, key = place_of(path)
         dialect = DIALECTS[prefix, path]
         transport = request.transport
         if transport is None or self._harm.refuses(dialect.host, path):
@@ -87,6 +90,8 @@ class Sockets:
                 transport.abort()
             return web.Response(status=503)
         turned_away = self._harm.turned_away(dialect.host, path)
+        if isinstance(dialect, UserStream) and not self.own.keys.listens(key, self.now()):
+            turned_away = turned_away or (401, {})
         if turned_away is not None:
             moment = time.monotonic()
             self.log.append(Socket(len(self.log), dialect.host, path, moment, moment, "refused handshake"))
@@ -95,11 +100,13 @@ class Sockets:
         await response.prepare(request)
         log = Socket(len(self.log), dialect.host, path, time.monotonic())
         self.log.append(log)
-        line = (HashkeyLine if isinstance(dialect, HashkeyDialect) else Line)(log, transport, dialect)
+        line = _KINDS.get(type(dialect), Line)(log, transport, dialect)
         line.named, line.address = request.host, request.remote or ""
         line.beats = self.manners.ping_seconds * getattr(dialect, "beats", 1.0)
         line.next_ping = log.opened + line.beats
         self._lines[log.number] = line
+        if isinstance(dialect, UserStream) and isinstance(line, UserLine):
+            dialect.begin(self, line, key, self.now())
         if self._loop_task is None:
             self._loop_task = asyncio.create_task(self._loop())
         try:

@@ -9,6 +9,7 @@ import orjson
 
 from . import permanent_own_socket, permanent_socket
 from .hashkey_sockets import DIALECTS as HASHKEY_DIALECTS
+from .hashkey_stream import DIALECTS as USER_STREAM
 from .product_lines import COIN_FUTURES, COIN_SWAPS, USDT
 from .websocket_lines import Heartbeat, Line
 from .websocket_notices import NoticeDialect
@@ -150,6 +151,7 @@ DIALECTS: dict[tuple[str, str], Dialect] = {
         )
     },
     **HASHKEY_DIALECTS,
+    **USER_STREAM,
 }
 """URL prefix and path -> how it is spoken there."""
 

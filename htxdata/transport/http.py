@@ -38,6 +38,8 @@ Headers = Callable[[Request], Mapping[str, str]]
 """What a private request says in its headers, beside the usual ones: the key, where it is no parameter."""
 
 LIMITS = Limits()
+SOON = Limits(connect_s=5.0, silence_s=10.0, total_s=15.0)
+"""Of who is waited for: an answer of some bytes."""
 
 _HEADWAY = 1 << 20
 """Bytes that must have been poured since an earlier fault for that fault to be forgotten: a file of gigabytes may be

@@ -30,6 +30,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from htxdata.errors import BadReply, HtxdataError
 from htxdata.protocol.session import Action, Close, Send, Session
+from htxdata.transport.door import Door
 from htxdata.transport.reels import CHUNK, Event, Item, OnFrames, Seal, Some, Sync, Writer, Written
 
 HAND_S = 0.2
@@ -73,7 +74,8 @@ class Line:
     it must. It is used once; whoever wants to go on makes another, with another session and another reel.
 
     ``sign_in`` makes what is said to show the key at a time (us UTC), and what may be written down of it. ``unpack``
-    makes a message of a frame (``BadReply`` for what is none). ``on_frames`` is called with frames that are
+    makes a message of a frame (``BadReply`` for what is none). A ``door`` is what the address ends with, lent for a
+    while and in nothing that is written. ``on_frames`` is called with frames that are
     on the disk, from the writer's thread. The reel belongs to the line from ``run`` on, which seals it.
     """
 
@@ -87,12 +89,14 @@ class Line:
         unpack: Callable[[bytes], bytes],
         on_frames: OnFrames | None = None,
         sign_in: Callable[[int], tuple[str, str]] | None = None,
+        door: Door | None = None,
         clock: Callable[[], int] = time.time_ns,
         connect_s: float = CONNECT_S,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.session, self.reel, self.on_frames, self.clock = session, reel, on_frames, clock
-        self._sign_in = sign_in
+        self._sign_in, self._door = sign_in, door
+        self._keeping: asyncio.Task[None] | None = None
         self.parting = "asked"
         """What the reel is sealed with when ``until`` is set: "rotation" where a successor takes over."""
         self.heard = 0
@@ -180,14 +184,19 @@ class Line:
 
     async def _connect(self) -> None:
         assert self._loop is not None
-        host = self._url.partition("://")[2].partition("/")[0]
+        host, url = self._url.partition("://")[2].partition("/")[0], self._url
+        if self._door is not None:
+            key = await self._door.open(self._shut)
+            if key is None:
+                return
+            url = f"{url}/{key.reveal()}"
         connected: list[socket.socket] = []
         try:
             async with asyncio.timeout(self._connect_s):
                 try:
                     await picows.ws_connect(
                         lambda: self._ear,
-                        self._url,
+                        url,
                         ssl_context=self._tls,
                         websocket_handshake_timeout=self._connect_s,
                         max_frame_size=MESSAGE,
@@ -223,6 +232,9 @@ class Line:
     async def _leave(self, why: str, detail: str, *tasks: asyncio.Task[Any]) -> None:
         """Say goodbye, and put everything on the disk."""
         assert self._loop is not None
+        if self._door is not None:
+            self._door.close()
+            tasks = (*tasks, self._keeping) if self._keeping is not None else tasks
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -245,7 +257,13 @@ class Line:
     def end(self, why: str, detail: str) -> None:
         """The first reason counts."""
         if self._over is not None and not self._over.done():
-            self._over.set_result((why, detail))
+            self._over.set_result((why, detail if self._door is None else self._door.struck(detail)))
+
+    def _shut(self, why: str, detail: str) -> None:
+        """The key of the door is not lent, or not any longer."""
+        if why == "refused":
+            self.session.barred = detail
+        self.end(why, detail)
 
     def fail(self) -> None:
         self.end("disk", str(self.broken))
@@ -257,6 +275,9 @@ class Line:
         self._transport = transport
         self.put({"event": "connected"}, b"", self.clock() // 1000)
         self.session.opened(self._loop.time())
+        self._listen()
+        if self._door is not None:
+            self._keeping = self._loop.create_task(self._door.keep(self._shut))
         self._wake()
 
     def disconnected(self, transport: WSTransport) -> None:
@@ -277,6 +298,8 @@ class Line:
         if kind in (WSMsgType.PONG, WSMsgType.PING):
             return
         body = frame.get_payload_as_bytes()
+        if self._door is not None:
+            body = self._door.struck_out(body)
         if not frame.fin or self._parts:
             self._parts.append(body)
             if sum(map(len, self._parts)) > MESSAGE:
@@ -331,7 +354,7 @@ class Line:
     def _listen(self) -> None:
         """Look at every frame, or only at those that are small enough."""
         self._waits = self.session.waiting
-        self._ear.small = _ALL if self._waits or self._parts else SMALL
+        self._ear.small = _ALL if self._waits or self._parts or self._door is not None else SMALL
 
     def _wake(self) -> None:
         assert self._loop is not None

@@ -10,6 +10,7 @@ from htxdata.errors import Refused
 from htxdata.keys import Keys
 from htxdata.market import Listing, Series
 from htxdata.protocol.dialect import Dialect
+from htxdata.protocol.lease import Lent
 from htxdata.protocol.paging import Ask, Page
 from htxdata.protocol.wire import Fault, LimitHeaders, Reply, Request
 from htxdata.timeline import Window
@@ -253,10 +254,11 @@ class Feed:
     and raises nothing. ``silence`` is how long (seconds) all topics of a connection may be silent together before it
     counts as dead, however often it pings; None: for ever.
 
-    A feed whose dialect signs in is private. A book needs a whole book to begin with, and again after a break: by a
-    ``request`` of its topic, or by subscribing ``anew``. ``watch`` reads just what shows a break, None for messages
-    that cannot break anything. ``levels`` is how many it has a side, ``forms`` are the same feed with other numbers of
-    them, and ``instead`` is what is heard of the symbols whose topics the venue refuses.
+    A feed whose dialect signs in is `private`, and one whose connection takes a key that is lent. A book needs a whole
+    book to begin with, and again after a break: by a ``request`` of its topic, or by subscribing ``anew``. ``watch``
+    reads just what shows a break, None for messages that cannot break anything. ``levels`` is how many it has a side,
+    ``forms`` are the same feed with other numbers of them, and ``instead`` is what is heard of the symbols whose topics
+    the venue refuses.
     """
 
     name: str
@@ -275,9 +277,9 @@ class Feed:
     """As `Endpoint.by`: what the topics name."""
 
     watch: Callable[[bytes], Seen | None] | None = None
-    unnumbered: bool = False
-    """REST knows no numbers of these trades: pushed ones are named as REST's are (``venues.names``), and the venue's
-    numbers only tell which of them are the same."""
+    unnumbered: Callable[[str], bool] = field(default=lambda symbol: False)
+    """Of which symbols REST knows no numbers of these trades, or others: pushed ones are named as REST's are
+    (``venues.names``), and the venue's numbers only tell which of them are the same."""
     levels: int | None = None
     forms: tuple[Feed, ...] = ()
     instead: Feed | None = None
@@ -285,9 +287,21 @@ class Feed:
     every: Literal["", "may", "must"] = ""
     """Whether the topic of the symbol ``*`` tells of all symbols; "must": there is no other."""
 
+    lent: Lent | None = None
+    """How its connection is opened where that takes a key of its own, which is told over REST (the host of the venue):
+    it follows the path."""
+
+    sized: bool = False
+    """Sizes are contracts, also where nobody named their symbols: of each that the venue lists the size is asked."""
+
     whole: bool = True
     """Whether its rows say all that the dataset has. What they prove of time is nothing where not: REST is asked for
     the same rows once more, and fills in what they lack."""
+
+    @property
+    def private(self) -> bool:
+        """Whether it takes a key to hear it."""
+        return self.dialect.sign_in is not None or self.lent is not None
 
     def every_form(self) -> Iterator[Feed]:
         """This one, those with other numbers of levels, and what is heard instead of each; some twice."""

@@ -66,7 +66,7 @@ def hear_v1(message: bytes) -> Heard:
         return said
     if bytes(said.data) and said.topic and said.symbol:
         name = f"{said.topic}_{said.params.klineType}" if said.topic == "kline" else said.topic
-        at = _instant(said.sendTime)
+        at = instant_of(said.sendTime)
         if said.f and said.topic in ("trade", "index"):
             at = _oldest(bytes(said.data)) or at
         return Push(topic_of(name, said.symbol), at)
@@ -88,12 +88,18 @@ def hear_v2(message: bytes) -> Heard:
         return Acked("", topic, 0) if fine and topic else Refused("", topic, _why(said))
     if topic and bytes(said.data):
         try:
-            return Push(topic, _instant(_stamp.decode(said.data).t))
+            return Push(topic, instant_of(_stamp.decode(said.data).t))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _strange(message)
     if said.code is not None:
         return Refused("", topic, _why(said))
     return _strange(message)
+
+
+def hear_talk(message: bytes) -> Heard:
+    """Pings and pongs alone: what a socket says besides its data."""
+    said = _read(message)
+    return said if not isinstance(said, _Said) else _strange(message)
 
 
 def _read(message: bytes) -> _Said | Heard:
@@ -102,7 +108,7 @@ def _read(message: bytes) -> _Said | Heard:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Strange(f"no message ({error}): {message[:80]!r}")
     if said.pong is not None:
-        return Pong(_instant(said.pong))
+        return Pong(instant_of(said.pong))
     if said.ping is not None:  # documented for the private stream alone
         return Ping(json.dumps({"pong": said.ping}, separators=(",", ":")))
     return said
@@ -111,7 +117,7 @@ def _read(message: bytes) -> _Said | Heard:
 def _oldest(data: bytes) -> int:
     """A millisecond after the oldest of some trades, or the time of an index; 0 where that cannot be told."""
     try:
-        times = [_instant(one.time) or _instant(one.t) + 1000 for one in _stamps.decode(data)]
+        times = [instant_of(one.time) or instant_of(one.t) + 1000 for one in _stamps.decode(data)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return 0
     return min(times) if times and min(times) > 1000 else 0
@@ -123,7 +129,7 @@ def _why(said: _Said) -> str:
     return ": ".join(str(part)[:200] for part in parts) or "an error without a word"
 
 
-def _instant(ts: Any) -> int:
+def instant_of(ts: Any) -> int:
     """Milliseconds of the venue's clock as microseconds UTC; 0 for what is no such time."""
     if isinstance(ts, str) and ts.isascii() and ts.isdigit() and len(ts) < 15:
         ts = int(ts)

@@ -9,6 +9,7 @@ from htxdata.protocol.wire import Reply, Request
 from htxdata.timeline import MILLISECOND
 from htxdata.venues.hashkey import funding, own, parse, prices, symbols
 from htxdata.venues.hashkey.feeds import FEEDS, INTERVALS
+from htxdata.venues.hashkey.user_stream import OWN_FEEDS
 from htxdata.venues.hashkey.verdicts import judge
 from htxdata.venues.terms import Endpoint, Parsed, Poll, Venue
 
@@ -154,7 +155,7 @@ HASHKEY = Venue(
     describe=symbols.describe,
     fold=str.upper,
     polls=POLLS,
-    feeds=FEEDS,
+    feeds=(*FEEDS, *OWN_FEEDS),
     has=symbols.has,
     keys="hashkey",
     sign=own.sign,

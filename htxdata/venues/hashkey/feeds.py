@@ -66,7 +66,7 @@ def _perpetual_of(topic: str) -> tuple[str, str | None] | None:
 def _feed(
     name: str, dataset: str, path: str, dialect: Dialect, topic: Callable[[str, str | None], str],
     symbol_of: SymbolOf, reader: Callable[[SymbolOf], Parse], docs: str, periods: Mapping[str, str] | None = None,
-    unnumbered: bool = False,
+    unnumbered: Callable[[str], bool] = lambda symbol: False,
 ) -> Feed:  # fmt: skip
     return Feed(
         name, dataset, _HOST, path, dialect, topic, symbol_of, reader(symbol_of), docs, periods,
@@ -77,7 +77,7 @@ def _feed(
 FEEDS: tuple[Feed, ...] = (
     _feed(
         "trades", "trades", _V1, V1, *_plain("trade"), parse.trade_parser,
-        "hashkey-api 5 [wire]: every 300 ms [doc]; REST knows no numbers of trades", unnumbered=True,
+        "hashkey-api 5 [wire]: every 300 ms [doc]; REST knows no numbers of trades", unnumbered=lambda symbol: True,
     ),
     _feed(
         "klines", "klines", _V1, V1, _kline_topic, _kline_of, parse.candle_parser,

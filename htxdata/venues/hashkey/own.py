@@ -7,7 +7,8 @@ a window are taken to belong to it [C].
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ from htxdata.venues.hashkey import signing
 from htxdata.venues.hashkey.parse import price, size_for, sized
 from htxdata.venues.hashkey.rows import rows_of
 from htxdata.venues.hashkey.symbols import is_perpetual
+from htxdata.venues.names import stem
 from htxdata.venues.terms import NO_FACTS, Endpoint, Facts, Parsed, Proof
 
 FILL = ("trade_time", "trade_id", "order_id", "side", "price", "quantity", "fee", "fee_currency", "role", "order_type",
         "client_order_id")  # fmt: skip
 _SPOT, _PERPETUAL = "/api/v1/account/trades", "/api/v1/futures/userTrades"
-_SIDES = {"BUY_OPEN": "buy", "BUY_CLOSE": "buy", "SELL_OPEN": "sell", "SELL_CLOSE": "sell"}
+SIDES = {"BUY_OPEN": "buy", "BUY_CLOSE": "buy", "SELL_OPEN": "sell", "SELL_CLOSE": "sell"}
 
 PROOF = Proof(Request("/api/v1/account/type", private=True), late=5.0, early=1.0)
 """hashkey-api 6: a request is taken up to ``recvWindow`` (5 s unless said) late, and less than a second early."""
@@ -55,31 +57,48 @@ def _ask(path: str, series: Series, ask: Ask) -> Request:
 
 
 def spot_fills(reply: Reply, series: Series, facts: Facts = NO_FACTS) -> Parsed:
-    """The fee is told of the coin in which it was taken. ``id`` is the fill's own number; public trades have none."""
-    return _fills(reply, series, None, "id", "qty", _of_spot)
+    """The fee is told of the coin in which it was taken. A fill is called by its ticket, as on the socket
+    (`user_stream`); ``id`` is a number of REST's alone."""
+    return _fills(reply, series, None, "ticketId", "qty", _of_spot)
 
 
 def perpetual_fills(reply: Reply, series: Series, facts: Facts) -> Parsed:
-    """Quantities are contracts; whether a position was opened or closed is not kept. ``isMarker`` is HashKey's."""
+    """Quantities are contracts; whether a position was opened or closed is not kept. ``isMarker`` is HashKey's. The
+    ``tradeId`` is REST's alone: fills are named by what the socket says too (`user_stream`)."""
     said = rows_of(reply.body)
     size = size_for(series.symbol, facts, True) if said else None
-    return _fills(reply, series, size, "tradeId", "quantity", _of_perpetual)
+    parsed = _fills(reply, series, size, "tradeId", "quantity", _of_perpetual)
+    return replace(parsed, columns={**parsed.columns, "trade_id": names_of(said, parsed.columns)})
+
+
+def names_of(rows: Sequence[Row], columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    """What a perpetual's fills are called: time, price, contracts, side, and which of those of their order that are
+    alike. All that are alike are on one page, which is cut between instants."""
+    out = [""] * len(rows)
+    said: dict[tuple[str, str], int] = {}
+    for at in sorted(range(len(rows)), key=lambda at: int(columns["trade_id"][at])):
+        contracts, _ = figures.number(rows[at], "quantity", at)
+        when = columns["trade_time"][at] // MILLISECOND
+        name, order = stem(when, columns["price"][at], contracts, columns["side"][at]), columns["order_id"][at]
+        said[order, name] = said.get((order, name), 0) + 1
+        out[at] = f"{name}-{said[order, name]}"
+    return out
 
 
 def _of_spot(row: Row, at: int) -> tuple[str, bool, str | None, str | None]:
-    side = "buy" if _flag(row, "isBuyer", at) else "sell"
-    return side, _flag(row, "isMaker", at), None, _word(row, "clientOrderId", at)
+    side = "buy" if flag(row, "isBuyer", at) else "sell"
+    return side, flag(row, "isMaker", at), None, word(row, "clientOrderId", at)
 
 
 def _of_perpetual(row: Row, at: int) -> tuple[str, bool, str | None, str | None]:
     side = row.get("side")
-    if side not in _SIDES:
+    if side not in SIDES:
         raise BadReply(f"row {at}: 'side' is {side!r:.60}, which is not known")
     maker = "isMaker" if "isMarker" not in row and "isMaker" in row else "isMarker"  # should it be mended one day
-    return _SIDES[side], _flag(row, maker, at), _word(row, "type", at), None
+    return SIDES[side], flag(row, maker, at), word(row, "type", at), None
 
 
-def _fills(reply: Reply, series: Series, size: float | None, number: str, quantity: str, read: Any) -> Parsed:
+def _fills(reply: Reply, series: Series, size: float | None, name: str, quantity: str, read: Any) -> Parsed:
     rows = rows_of(reply.body)
     out: dict[str, list[Any]] = {name: [] for name in FILL}
     unfit = np.zeros(len(rows), np.uint8)
@@ -97,8 +116,8 @@ def _fills(reply: Reply, series: Series, size: float | None, number: str, quanti
         fee, fitting = figures.number(row, "commission", at)
         side, maker, kind, client = read(row, at)
         values = (
-            figures.instant(row, "time", at), _number(row, number, at), _number(row, "orderId", at), side, cost, amount,
-            fee, _word(row, "commissionAsset", at), "maker" if maker else "taker", kind, client,
+            figures.instant(row, "time", at), number(row, name, at), number(row, "orderId", at), side, cost, amount,
+            fee, word(row, "commissionAsset", at), "maker" if maker else "taker", kind, client,
         )  # fmt: skip
         for column, value in zip(out.values(), values, strict=True):
             column.append(value)
@@ -108,14 +127,14 @@ def _fills(reply: Reply, series: Series, size: float | None, number: str, quanti
     return Parsed(out, page, unfit if unfit.any() else None)
 
 
-def _flag(row: Row, name: str, at: int) -> bool:
+def flag(row: Row, name: str, at: int) -> bool:
     value = row.get(name)
     if not isinstance(value, bool):
         raise BadReply(f"row {at}: {name!r} is {value!r:.60}, neither true nor false")
     return value
 
 
-def _word(row: Row, name: str, at: int) -> str | None:
+def word(row: Row, name: str, at: int) -> str | None:
     """A text; an empty one is None."""
     value = row.get(name)
     if not isinstance(value, str):
@@ -123,7 +142,7 @@ def _word(row: Row, name: str, at: int) -> str | None:
     return value or None
 
 
-def _number(row: Row, name: str, at: int) -> str:
+def number(row: Row, name: str, at: int) -> str:
     value = figures.integer(row, name, at)
     if value < 0:
         raise BadReply(f"row {at}: {name!r} is {value}: negative")
