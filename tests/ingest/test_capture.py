@@ -460,7 +460,7 @@ def test_what_cannot_be_meant_is_said(tmp_path: Path, wanted: Wanted, sentence: 
 def test_a_glob_means_the_feeds_that_the_symbols_have(tmp_path: Path) -> None:
     """Spot pays no funding and has no index: `*` leaves those feeds out, a perpetual beside it brings them, and who
     spells the name of one is told that there is none."""
-    every = {feed.name for feed in venue("hashkey").feeds if feed.dialect.sign_in is None}
+    every = {feed.name for feed in venue("hashkey").feeds if not feed.private}
     spot = {f.name for f in venue("hashkey").feeds if f.name in every and venue("hashkey").has(f.dataset, "BTCUSDT")}
     assert spot < every
     with Sandbox(seed=3, limits=False) as sandbox, Session(settings_for(sandbox, tmp_path)) as session:

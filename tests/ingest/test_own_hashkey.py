@@ -15,9 +15,9 @@ from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import SANDBOX_KEY, ApiKey, Faults, Rule, Sandbox
-from htxdata.sandbox.hashkey_own import fill_id
 from htxdata.store.partition import Store
 from htxdata.timeline import DAY, HOUR, iso
+from tests.ingest.test_own import name_of, type_of
 from tests.truth import assert_covers, configuration, files, fill, settings_for, stored
 
 FILLS = ("trade_id", "order_id", "trade_time", "side", "price", "quantity", "fee", "fee_currency", "role", "order_type",
@@ -42,9 +42,8 @@ def truth_of(sandbox: Sandbox, symbol: str, start: int, end: int) -> list[tuple[
     spot = not symbol.endswith("-PERPETUAL")
     return sorted(
         (
-            str(fill_id(f)), str(o.number), f.time, o.side, float(f.price), float(f.quantity), float(f.fee),
-            f.fee_currency, o.role, None if spot else o.type.partition("-")[2].replace("-", "_").upper(),
-            o.client_id if spot else None,
+            name_of(o, f), str(o.number), f.time, o.side, float(f.price), float(f.quantity), float(f.fee),
+            f.fee_currency, o.role, type_of(o), o.client_id if spot else None,
         )
         for o, f in sandbox.own.fills("hashkey", symbol, start, end, sandbox.now())
     )  # fmt: skip

@@ -176,7 +176,7 @@ class VenueContract:
         """Requests, looks and feeds show a key exactly where the dataset is of one's own account."""
         signed = [(e.dataset, e.build(series, Ask(WINDOW, 2)).private) for e, series, _ in self.cases()]
         signed += [(p.dataset, p.build(None if p.whole else "X").private) for p in self.venue.polls]
-        signed += [(feed.dataset, feed.dialect.sign_in is not None) for feed in self.venue.feeds]
+        signed += [(feed.dataset, feed.private) for feed in self.venue.feeds]
         assert [(name, dataset(name).own) for name, _ in signed] == signed
 
     def test_requests_hold_to_their_window(self) -> None:

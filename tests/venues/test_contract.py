@@ -664,9 +664,9 @@ TONGUES = {
                 "BTCUSDT",
                 _HASHKEY_FILLS,
                 _bare,
-                ("id", "time", "orderId", "price", "qty", "commission"),
+                ("ticketId", "time", "orderId", "price", "qty", "commission"),
                 "time",
-                ("id", "orderId", "price", "qty"),
+                ("ticketId", "orderId", "price", "qty"),
                 foreign=(
                     lambda body: body.replace(b'"BTCUSDT"', b'"ETHUSDT"', 1),
                     lambda body: body.replace(b'"isMaker":true', b'"isMaker":"yes"', 1),

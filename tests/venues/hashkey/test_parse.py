@@ -207,11 +207,11 @@ def test_a_formula_of_another_form_is_refused(formula: Any) -> None:
 
 
 def test_recorded_fills_of_a_pair(shared: Path) -> None:
-    """The fee in the coin that was bought, the number of the fill and the client's own."""
+    """The fee in the coin that was bought, the ticket's number and the client's own."""
     series = Series("own_fills", "hashkey", "ETHUSDT")
     parsed = own.spot_fills(reply(sample(shared, "my-trades-spot.json")), series)
     assert {name: values[0] for name, values in parsed.columns.items()} == {
-        "trade_time": 1722082982097000, "trade_id": "1739352552862964736", "order_id": "1739352552762301440",
+        "trade_time": 1722082982097000, "trade_id": "1739352552795029504", "order_id": "1739352552762301440",
         "side": "buy", "price": 3289.96, "quantity": 0.001, "fee": 0.0000012, "fee_currency": "ETH", "role": "taker",
         "order_type": None, "client_order_id": "1722082982086472",
     }  # fmt: skip
@@ -223,9 +223,9 @@ def test_recorded_fills_of_a_perpetual(shared: Path) -> None:
     series = Series("own_fills", "hashkey", "ETHUSDT-PERPETUAL")
     parsed = own.perpetual_fills(reply(sample(shared, "my-trades-futures.json")), series, SIZED)
     assert {name: values[0] for name, values in parsed.columns.items()} == {
-        "trade_time": 1722685297437000, "trade_id": "1744405140125908224", "order_id": "1744405140008461056",
-        "side": "sell", "price": 2998.25, "quantity": 0.01, "fee": 0.0179895, "fee_currency": "USDT", "role": "taker",
-        "order_type": "MARKET", "client_order_id": None,
+        "trade_time": 1722685297437000, "trade_id": "1722685297437-2998.25-10-sell-1",
+        "order_id": "1744405140008461056", "side": "sell", "price": 2998.25, "quantity": 0.01, "fee": 0.0179895,
+        "fee_currency": "USDT", "role": "taker", "order_type": "MARKET", "client_order_id": None,
     }  # fmt: skip
     with pytest.raises(BadReply, match="size of a contract"):
         own.perpetual_fills(reply(sample(shared, "my-trades-futures.json")), series, NO_FACTS)

@@ -23,7 +23,7 @@ from htxdata.venues.terms import Facts, Pushed
 MS = 1_704_067_200_123
 HEARD = 1_704_067_201_000_000
 FACTS = {"btcusdt": Facts(0.001)}
-FEEDS = {feed.name: feed for feed in venue("htx-permanent").feeds if feed.dialect.sign_in is None}
+FEEDS = {feed.name: feed for feed in venue("htx-permanent").feeds if not feed.private}
 
 words = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 longs = st.integers(-(2**63), 2**63 - 1)
