@@ -19,7 +19,8 @@ from htxdata.transport.http import Client
 _LATER = ("throttled", "banned")
 
 End = Callable[[str, str], None]
-"""Gets why it is over, in the words of a reel ("lost"; "refused" where it is for good), and a sentence."""
+"""Gets why it is over, in the words of a reel ("lost"; "refused" where it is for good), and a sentence: the key may be
+in it."""
 
 
 class Door:
@@ -58,19 +59,19 @@ class Door:
                 await asyncio.to_thread(self._client.tell, self._lent.extend(key.reveal()), b"")
                 lease.extended(asked_at)
             except KeyRefused as error:
-                return end("refused", self.struck(_reason(error)))
+                return end("refused", _reason(error))
             except (VenueError, OutcomeUnknown) as error:
                 # One that the venue does not know (any more) is over, and another one is asked for.
                 over = isinstance(error, Refused) and error.kind not in _LATER
                 if over or not lease.failed(loop.time()):
-                    return end("lost", f"the key to listen with was not extended: {self.struck(str(error))}")
+                    return end("lost", f"the key to listen with was not extended: {error}")
 
     def close(self) -> None:
         self._stop.set()
         self._client.close()
 
     def struck(self, text: str) -> str:
-        """A text without the key: venues repeat in their errors what they were asked."""
+        """A text without the key."""
         return text if self._key is None else text.replace(self._key.reveal(), "…")
 
     def struck_out(self, body: bytes) -> bytes:

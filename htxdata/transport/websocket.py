@@ -257,13 +257,17 @@ class Line:
     def end(self, why: str, detail: str) -> None:
         """The first reason counts."""
         if self._over is not None and not self._over.done():
-            self._over.set_result((why, detail if self._door is None else self._door.struck(detail)))
+            self._over.set_result((why, self._struck(detail)))
 
     def _shut(self, why: str, detail: str) -> None:
         """The key of the door is not lent, or not any longer."""
         if why == "refused":
-            self.session.barred = detail
+            self.session.barred = self._struck(detail)
         self.end(why, detail)
+
+    def _struck(self, detail: str) -> str:
+        """Venues repeat in their errors and goodbyes what they were asked: without the key."""
+        return detail if self._door is None else self._door.struck(detail)
 
     def fail(self) -> None:
         self.end("disk", str(self.broken))
@@ -298,8 +302,6 @@ class Line:
         if kind in (WSMsgType.PONG, WSMsgType.PING):
             return
         body = frame.get_payload_as_bytes()
-        if self._door is not None:
-            body = self._door.struck_out(body)
         if not frame.fin or self._parts:
             self._parts.append(body)
             if sum(map(len, self._parts)) > MESSAGE:
@@ -313,6 +315,8 @@ class Line:
             body = b"".join(self._parts)
             self._parts.clear()
             self._listen()
+        if self._door is not None:
+            body = self._door.struck_out(body)
         self._ear.keep(body)
         self._looked += 1
         if self._waits or len(body) <= SMALL:

@@ -13,6 +13,8 @@ from htxdata.cli import main
 from htxdata.errors import ConfigError, KeyRefused
 from htxdata.ingest.capture import Captured, capture
 from htxdata.ingest.capture_wanted import Wanted
+from htxdata.ingest.distil_memory import Topic
+from htxdata.ingest.distil_names import named
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import SANDBOX_KEY, ApiKey, Faults, Rule, Sandbox
@@ -152,6 +154,17 @@ def test_a_key_is_asked_for_until_there_is_one(tmp_path: Path) -> None:
         assert done.reconnects == 3
         assert len([text for text in told if "no key to listen with: " in text]) == 3
         assert assert_each_once(tmp_path / "lake", sandbox) > 3
+
+
+def test_alike_fills_are_counted_order_by_order() -> None:
+    """As REST counts them: what was pushed twice is one, and what is alike of another order begins anew."""
+    topic, at = Topic("ETHUSDT-PERPETUAL", None), 1_723_037_391_147_000
+    numbers, orders = ["7", "8", "7", "9", "9"], ["1", "2", "1", "1", "1"]
+    told = {"trade_time": [at] * 5, "price": [2463.36] * 5, "quantity": [0.003] * 5, "contracts": [3.0] * 5,
+            "side": ["buy"] * 5, "trade_id": numbers, "order_id": orders}  # fmt: skip
+    halves = [{name: values[:2] for name, values in told.items()}, {name: values[2:] for name, values in told.items()}]
+    names = [name for half in halves for name in named(topic, half)["trade_id"]]
+    assert [name.removeprefix("1723037391147-2463.36-3-buy-") for name in names] == ["1", "1", "1", "2", "2"]
 
 
 # ------------------------------------------------------------------------------------------------------- keys

@@ -50,6 +50,7 @@ class Exchange(WSListener):
 
     def __init__(self, script: Callable[[Exchange], Awaitable[None]], acks: bool = True) -> None:
         self.heard: list[str] = []
+        self.path = ""
         self.gone = asyncio.Event()
         self.subscribed = asyncio.Event()
         self.told = asyncio.Event()
@@ -108,6 +109,7 @@ async def exchange(
 
     def meet(request: Any) -> Exchange:
         place.met.append(Exchange(script, acks))
+        place.met[-1].path = request.path.decode() if isinstance(request.path, bytes) else str(request.path)
         return place.met[-1]
 
     serving = await picows.ws_create_server(meet, "127.0.0.1", 0, **server)
