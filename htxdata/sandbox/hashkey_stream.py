@@ -110,8 +110,9 @@ class UserFeed(Feed):
                 self._told(*pair, now // 1000)]  # fmt: skip
 
     def _told(self, order: Order, fill: Fill, ms: int) -> list[Message]:
-        events = [_report(order, fill, ms), ticket(order, fill, ms)]
-        return [Told(orjson.dumps(events)), Told(orjson.dumps([self._held(order, fill, ms)]))]
+        """Lists of one event: ccxt reads no other."""
+        events = _report(order, fill, ms), ticket(order, fill, ms), self._held(order, fill, ms)
+        return [Told(orjson.dumps([event])) for event in events]
 
     def _held(self, order: Order, fill: Fill, ms: int) -> dict[str, Any]:
         if order.one.derivative:  # nothing is booked there (`hashkey_own.futures_balance`)

@@ -28,6 +28,8 @@ KEY = ApiKey("TOPSECRET-access-7f3a9c", "TOPSECRET-secret-51e0bd")
 ROUGH = (
     Rule("error", 0.15, path="/v1/*"), Rule("drop", 0.1, path="/v1/*"), Rule("cut", 0.1, path="/v1/*"),
     Rule("disconnect", between=(1.0, 60.0), times=2, host="htx_spot_ws", seconds=0.3),
+    Rule("disconnect", between=(1.0, 60.0), times=1, host="hashkey_ws", seconds=0.3),
+    Rule("error", times=1, path="/api/v1/userDataStream"),
 )  # fmt: skip
 
 
@@ -68,6 +70,7 @@ COMMANDS = (
     ),
     (["snapshot", "own_balances", "--venue", "htx-spot"], (0, 3)),
     (["capture", "--venue", "htx-spot", "--feed", "own_*", "--symbol", "*", "--for", "4s"], (0, 3)),
+    (["capture", "--venue", "hashkey", "--feed", "own_*", "--symbol", "*", "--for", "4s"], (0, 3)),
     (["doctor", "--json"], (0, 3)),
     (["coverage", "--json"], (0,)),
     (["query", "select * from own_fills", "--format", "json"], (0,)),
@@ -98,7 +101,8 @@ def pieces(folder: Path) -> Iterator[tuple[Path, str]]:
 
 def signatures(sandbox: Sandbox) -> set[str]:
     """Every signature that was sent, as it is and percent-encoded."""
-    made = {dict(parse_qsl(r.query)).get("Signature", "") for r in sandbox.requests}
+    asked = [dict(parse_qsl(r.query)) for r in sandbox.requests]
+    made = {said.get("Signature", "") for said in asked} | {said.get("signature", "") for said in asked}
     for command in sandbox.commands:
         said = json.loads(command.text)
         made.add(said.get("params", {}).get("signature", "") if isinstance(said, dict) else "")
@@ -133,8 +137,8 @@ class Watch(threading.Thread):
 
 @pytest.mark.wide
 def test_a_bad_day_tells_nothing(tmp_path: Path) -> None:
-    """Commands as processes, with errors, cuts, garbage and lost connections: neither half of the key nor any
-    signature is in what they print, in the lake, on the tapes, in the budgets' files, or in the process list."""
+    """Commands as processes, with errors, cuts, garbage and lost connections: neither half of the key, nor any
+    signature or key that was lent to listen with, is in what they print, in the lake, on the tapes, in the budgets' files, or in the process list."""
     with Sandbox(
         seed=5, limits=False, faults=Faults(*ROUGH), keys=(KEY,), own_seconds=600, ping_seconds=0.3
     ) as sandbox:
@@ -144,6 +148,8 @@ def test_a_bad_day_tells_nothing(tmp_path: Path) -> None:
             "PYTHONPATH": str(ROOT),
             "HTX_ACCESS_KEY": KEY.access,
             "HTX_SECRET_KEY": KEY.secret,
+            "HASHKEY_API_KEY": KEY.access,
+            "HASHKEY_SECRET_KEY": KEY.secret,
         }
         said = ""
         with Watch() as watch:
@@ -162,8 +168,10 @@ def test_a_bad_day_tells_nothing(tmp_path: Path) -> None:
             said += wrong.stdout + wrong.stderr
         assert "own_fills" in watch.seen
         assert "Verification failure" in said
-        words_never_said = {KEY.access, KEY.secret, "TOPSECRET", *signatures(sandbox)}
+        assert len(sandbox.lent_keys) >= 2
+        words_never_said = {KEY.access, KEY.secret, "TOPSECRET", *signatures(sandbox), *sandbox.lent_keys}
         assert len(words_never_said) > 20
+        assert any("venue=hashkey/feed=own_fills" in str(path) for path in reel.reels(tmp_path / "tape"))
         places = [("what was printed", said), ("the process list", watch.seen), *pieces(tmp_path)]
         assert sum(str(place).endswith(".parquet") for place, _ in places) >= 3
         for place, text in places:

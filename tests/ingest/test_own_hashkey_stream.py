@@ -71,7 +71,7 @@ def assert_unsaid(folder: Path, sandbox: Sandbox, *texts: str) -> None:
         assert not any(lent in text for text in texts)
 
 
-CUT = Rule("disconnect", between=(0.5, 9.0), after=2, times=1, seconds=0.5, topic="user_stream")
+CUT = Rule("disconnect", between=(0.5, 9.0), after=3, times=1, seconds=0.5, topic="user_stream")
 STORM = (Rule("missed_frame", 0.3), Rule("duplicated_frame", 0.3), Rule("reordered_frame", 0.2))
 
 

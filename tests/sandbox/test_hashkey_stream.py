@@ -68,7 +68,6 @@ def test_a_key_is_lent_extended_and_ended() -> None:
         assert asked(sandbox, "DELETE", listenKey=key) == (200, {})
         assert asked(sandbox, "PUT", listenKey=key)[1]["code"] == "-1125"
         assert asked(sandbox, "PUT")[1]["code"] == "0001"
-        assert asked(sandbox, "GET")[1]["code"] == "-1004" or asked(sandbox, "GET")[0] in (400, 404)
 
 
 def test_who_signs_wrongly_is_lent_none() -> None:
@@ -109,21 +108,20 @@ def test_fills_are_told_as_rest_tells_them() -> None:
     their `ticketId`."""
     began, start = time.monotonic(), time.time() - 1
     with Sandbox(
-        seed=5, limits=False, own_seconds=10, clock=lambda: start + (time.monotonic() - began) * 30
+        seed=5, limits=False, own_seconds=10, clock=lambda: start + (time.monotonic() - began) * 100
     ) as sandbox:  # fmt: skip
-        key = lent(sandbox)
-        opened = sandbox.now()
+        opened, key = sandbox.now(), lent(sandbox)
         said, _ = heard(sandbox, key, lambda said: len(tickets_in(said)) > 30)
         tickets = tickets_in(said)
         last = max(int(event["t"]) for event in tickets) * 1000
         told = sorted((e["s"], e["T"], e["o"], int(e["t"]), e["S"], e["m"], float(e["p"]), float(e["q"]))
-                      for e in tickets if opened + 6_000_000 < int(e["t"]) * 1000 < last)  # fmt: skip
+                      for e in tickets if opened + 20_000_000 < int(e["t"]) * 1000 < last)  # fmt: skip
         assert len(told) > 10
         assert told == sorted(
             (symbol, str(f.trade_id), str(o.number), f.time // 1000, o.side.upper(), o.role == "maker", float(f.price),
              float(f.contracts or f.quantity))
             for symbol in TRADED["hashkey"]
-            for o, f in sandbox.own.fills("hashkey", symbol, opened + 6_000_001, last, sandbox.now())
+            for o, f in sandbox.own.fills("hashkey", symbol, opened + 20_000_001, last, sandbox.now())
         )  # fmt: skip
         events = [event for some in said if isinstance(some, list) for event in some]
         assert {event["e"] for event in events} == {
@@ -152,6 +150,7 @@ def test_pings_are_told_and_who_has_no_key_any_more_is_let_go() -> None:
         assert all(key not in repr(one) for one in sandbox.sockets)
 
 
+@pytest.mark.wide
 def test_who_answers_no_ping_is_dropped() -> None:
     """After an hour of them: a hundred and twenty."""
 
@@ -162,17 +161,19 @@ def test_who_answers_no_ping_is_dropped() -> None:
                 count += 1
         return count
 
-    with Sandbox(limits=False, ping_seconds=0.001, own_seconds=86_400) as sandbox:
+    with Sandbox(limits=False, ping_seconds=0.0001, own_seconds=86_400) as sandbox:
         assert asyncio.run(listen(street(sandbox, lent(sandbox)))) == 120
         assert [one.why for one in sandbox.sockets] == ["unanswered pings"]
 
 
+@pytest.mark.wide
 def test_ccxt_watches_fills() -> None:
     """ccxt's own `hashkey` class, only its URLs changed: it asks for a key, listens by it, and parses what it hears."""
     import ccxt.pro  # takes a second
 
     async def watch(sandbox: Sandbox) -> list[dict[str, Any]]:
         one = ccxt.pro.hashkey({"enableRateLimit": False, "apiKey": SANDBOX_KEY.access, "secret": SANDBOX_KEY.secret})
+        one.milliseconds = lambda: sandbox.now() // 1000
         try:
             for name in one.urls["api"]:
                 one.urls["api"][name] = sandbox.hosts["hashkey_rest"]
@@ -181,9 +182,12 @@ def test_ccxt_watches_fills() -> None:
         finally:
             await one.close()
 
-    with Sandbox(seed=5, limits=False, own_seconds=1) as sandbox:
+    began, start = time.monotonic(), time.time()
+    with Sandbox(
+        seed=5, limits=False, own_seconds=10, clock=lambda: start + (time.monotonic() - began) * 60
+    ) as sandbox:  # fmt: skip
         (row, *_) = asyncio.run(watch(sandbox))
         truth = [f for symbol in TRADED["hashkey"] for _, f in sandbox.own.fills(
-            "hashkey", symbol, sandbox.now() - 60_000_000, sandbox.now(), sandbox.now())]  # fmt: skip
+            "hashkey", symbol, sandbox.now() - 3_600_000_000, sandbox.now(), sandbox.now())]  # fmt: skip
         assert row["id"] in {str(fill.trade_id) for fill in truth}
         assert len(sandbox.lent_keys) == 1
