@@ -29,6 +29,7 @@ ACCOUNT, FUTURES_ACCOUNT, USER = "1732885739589466112", "1735619524953226496", "
 _FIRST_MS = 1_307_388_827_152
 """Numbers of fills grow with time: the upper 42 bits count milliseconds from here (the samples' numbers and times)."""
 
+_WINDOW, _EARLY = "5000", 1000  # ms that a request may be late unless it says otherwise, and early
 _TYPES = ("LIMIT", "MARKET", "LIMIT_MAKER")
 _SIDES = {"spot": ("BUY", "SELL"), "swap": ("BUY_OPEN", "SELL_OPEN", "BUY_CLOSE", "SELL_CLOSE")}
 
@@ -74,10 +75,10 @@ class HashkeyOwn:
                 return text_error("0001", f"Required field {name} missing or invalid")
         if len(said["timestamp"]) != 13 or not said["timestamp"].isdigit():
             return text_error("0001", "Required field timestamp missing or invalid")
-        patience, late = said.get("recvWindow", "5000"), ask.ms - int(said["timestamp"])
+        patience, late = said.get("recvWindow", _WINDOW), ask.ms - int(said["timestamp"])
         if not patience.isdigit():
             return text_error("0001", "Required field recvWindow missing or invalid")
-        if not -1000 < late <= int(patience):
+        if not -_EARLY < late <= int(patience):
             return text_error("-1021", "Timestamp for this request is outside of the recvWindow")
         if key.addresses and address not in key.addresses:
             return text_error("0202", "Invalid IP")
