@@ -279,7 +279,6 @@ class Line:
         self._transport = transport
         self.put({"event": "connected"}, b"", self.clock() // 1000)
         self.session.opened(self._loop.time())
-        self._listen()
         if self._door is not None:
             self._keeping = self._loop.create_task(self._door.keep(self._shut))
         self._wake()

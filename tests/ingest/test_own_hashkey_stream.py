@@ -103,6 +103,21 @@ def test_what_the_stream_did_not_tell_comes_by_rest(
         assert not sandbox.refused_keys
 
 
+@pytest.mark.wide
+def test_a_connection_is_handed_over_with_a_key_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a rotation the successor has another key, and is heard beside its predecessor: no fill is two rows."""
+    hours = Hours(monkeypatch)
+    with Sandbox(seed=5, limits=False, own_seconds=10, ping_seconds=0.1, clock=hours.now) as sandbox:
+        with Session(settings_for(sandbox, tmp_path), say=print, stop=hours) as session:
+            wanted = Wanted("hashkey", ("own_fills",), ("*",))
+            done = capture(wanted, session, threading.Event(), seconds=5, rotate=1.0)
+        assert (done.complete, done.reconnects) == (True, 0), done
+        assert len(sandbox.lent_keys) == len(sandbox.sockets) >= 2
+        assert {one.why for one in sandbox.sockets} == {"client"}
+        assert assert_each_once(tmp_path / "lake", sandbox) > 20
+        assert_unsaid(tmp_path, sandbox)
+
+
 def hurry(monkeypatch: pytest.MonkeyPatch, **change: float) -> None:
     """Keys to listen with are extended sooner."""
     monkeypatch.setattr(
