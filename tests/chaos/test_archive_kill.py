@@ -14,7 +14,7 @@ from htxdata.market import Series
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.store.footer import Span
 from htxdata.store.partition import Store
-from htxdata.timeline import DAY, HOUR, MINUTE, iso, parse_instant
+from htxdata.timeline import DAY, HOUR, MINUTE, iso
 from tests.chaos.lives import Life
 from tests.truth import assert_archived_candles, assert_covers, assert_trades, configuration, stored, strays
 
@@ -87,11 +87,25 @@ def climbed(lake: Path, series: Series, since: int) -> bool:
     return {span.source for span in spans} == {"archive", "rest"} and deep[-1].end >= published
 
 
-def survive(folder: Path, start: str, end: str, kills: int, seed: int) -> None:
-    """Where both trees meet, between ``start`` and ``end``, and from three days ago up to now."""
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("start", "end", "kills", "seed"),
+    [
+        pytest.param("2026-01-29T05:00", "2026-02-02T21:00", 4, 3, marks=pytest.mark.timeout(240), id="some"),
+        *(
+            pytest.param("2025-10-01", "2026-11-01", 80, seed, marks=pytest.mark.timeout(1800), id=f"many-{seed}")
+            for seed in (4, 5)
+        ),
+    ],
+)
+def test_kills_where_the_trees_meet_and_up_to_now(
+    tmp_path: Path, start: str, end: str, kills: int, seed: int
+) -> None:
+    """Lives end by kill -9 while both hosts misbehave: some around the meeting of the trees, many over the year around
+    it, and up to now; what is stored is the market, row by row."""
     with Sandbox(seed=seed, limits=False, faults=Faults(*SQUALL, seed=seed)) as sandbox:
-        config = configuration(sandbox, folder, archive=True)
-        lake = folder / "lake"
+        config = configuration(sandbox, tmp_path, archive=True)
+        lake = tmp_path / "lake"
         recent = time.time_ns() // 1000 // MINUTE * MINUTE - 3 * DAY
         past = [words(series, start, end) for series in (*TRADES, *CANDLES)]
         newest = [words(series, iso(recent), None) for series in (*TRADES, *CANDLES)]
@@ -116,22 +130,7 @@ def survive(folder: Path, start: str, end: str, kills: int, seed: int) -> None:
             rows = stored(lake, series)
             assert len(rows["open_time"]) == len(set(rows["open_time"]))
             assert {"archive", "rest"} == set(rows["source"])
-        assert strays(folder) == []
+        assert strays(tmp_path) == []
         assert not list((lake / ".htxdata").glob("spool/*"))
         fired = {rule for rule, _, _ in sandbox.faults.fired}
         assert len(fired & {"error", "cut", "drop", "corrupt_file", "wrong_checksum", "stall"}) > 3
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_kills_where_the_trees_meet_and_up_to_now(tmp_path: Path) -> None:
-    """Four lives end by kill -9 while both hosts misbehave; what is stored is the market, row by row."""
-    survive(tmp_path, "2026-01-29T05:00", "2026-02-02T21:00", kills=4, seed=3)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("seed", [4, 5])
-def test_many_kills_over_a_year(tmp_path: Path, seed: int) -> None:
-    """The same for the whole year around the meeting of the trees, eighty lives."""
-    survive(tmp_path, "2025-10-01T00:00", iso(parse_instant("2026-11-01")), kills=80, seed=seed)

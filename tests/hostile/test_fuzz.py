@@ -376,8 +376,9 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> list[Target]:
     return [*said, *of_files(folder), *of_people(folder)]
 
 
-def feed(targets: list[Target], count: int) -> tuple[int, int]:
-    """How many cases there were, and how many of them were read without complaint."""
+def feed(targets: list[Target], count: int) -> tuple[int, int, list[str]]:
+    """How many cases there were, how many of them were read without complaint, and what was wrong with the others: they
+    ended by an error that is none of ours, that says nothing, or that took long."""
     good = total = 0
     wrong: list[str] = []
     for target in targets:
@@ -397,8 +398,7 @@ def feed(targets: list[Target], count: int) -> tuple[int, int]:
                 )
             if time.process_time() - began > SLOW_S:
                 wrong.append(f"{target.name} #{number}: took {time.process_time() - began:.1f} s")
-    assert not wrong, f"{len(wrong)} of {total}:\n" + "\n".join(wrong[:40])
-    return total, good
+    return total, good, wrong
 
 
 def test_what_is_spoilt_here_is_read_when_it_is_not(targets: list[Target]) -> None:
@@ -426,8 +426,9 @@ def test_what_is_spoilt_here_is_read_when_it_is_not(targets: list[Target]) -> No
 
 def test_only_errors_of_ours_come_out(targets: list[Target]) -> None:
     """A dozen spoilings of everything."""
-    total, good = feed(targets, FEW)
+    total, good, wrong = feed(targets, FEW)
     assert total == FEW * len(targets)
+    assert wrong == [], f"{len(wrong)} of {total}"
     assert 0.1 < good / total < 0.9, "spoilt enough to matter, and not beyond being looked at"
 
 
@@ -436,7 +437,9 @@ def test_only_errors_of_ours_come_out(targets: list[Target]) -> None:
 @pytest.mark.skipif(not COUNT, reason="make fuzz COUNT=…")
 def test_only_errors_of_ours_come_out_for_long(targets: list[Target]) -> None:
     """The long form: HTXDATA_FUZZ spoilings of everything."""
-    total, good = feed(targets, COUNT)
+    total, good, wrong = feed(targets, COUNT)
+    assert total == COUNT * len(targets)
+    assert wrong == [], f"{len(wrong)} of {total}"
     print(
         f"\nfuzz: {len(targets)} parsers, {total:,} cases, {good:,} read without complaint, the others refused"
     )

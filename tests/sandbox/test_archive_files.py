@@ -42,10 +42,14 @@ def columns(rows: list[list[str]], count: int) -> list[list[str]]:
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(count)]
 
 
-def check_candles(times: list[str], prices: dict[str, list[str]], truth: dict[str, Any]) -> None:
-    assert [int(text) * 10**6 for text in times] == truth["open_time"].tolist()
-    for name, texts in prices.items():
-        assert floats(texts) == truth[name].tolist(), name
+def told(times: list[str], **texts: list[str]) -> dict[str, list[Any]]:
+    """What a file says of candles: when they open in microseconds, and the numbers of its columns by our names."""
+    return {"open_time": [int(text) * 10**6 for text in times]} | {name: floats(said) for name, said in texts.items()}
+
+
+def due(truth: dict[str, Any], *names: str) -> dict[str, list[Any]]:
+    """The market's candles in the same words: their open, high, low and close, and ``names``."""
+    return {name: truth[name].tolist() for name in ("open_time", "open", "high", "low", "close", *names)}
 
 
 def legacy_key(kind: str, market: str, name: str, day: str, period: str | None = None) -> str:
@@ -68,8 +72,8 @@ def test_old_spot_klines_are_the_markets(client: ArchiveClient, market: Market, 
     rows = client.rows(legacy_key("klines", "spot", "BTCUSDT", "2024-01-05", period))
     times, opens, closes, highs, lows, vol, amount = columns(rows, 7)
     truth = market.klines(SPOT, "btcusdt", period, *window("2024-01-05"))
-    prices = {"open": opens, "close": closes, "high": highs, "low": lows}
-    check_candles(times, prices | {"quote_volume": vol, "volume": amount}, truth)
+    found = told(times, open=opens, high=highs, low=lows, close=closes, quote_volume=vol, volume=amount)
+    assert found == due(truth, "quote_volume", "volume")
     assert int(times[0]) % 86_400 == 16 * 3600
 
 
@@ -83,8 +87,8 @@ def test_old_spot_klines_of_odd_numbers_lose_no_digit(
         client.rows(legacy_key("klines", "spot", symbol.upper(), day, "1min")), 7
     )
     truth = market.klines(SPOT, symbol, "1min", *window(day))
-    prices = {"open": opens, "close": closes, "high": highs, "low": lows}
-    check_candles(times, prices | {"quote_volume": vol, "volume": amount}, truth)
+    found = told(times, open=opens, high=highs, low=lows, close=closes, quote_volume=vol, volume=amount)
+    assert found == due(truth, "quote_volume", "volume")
 
 
 def test_old_spot_klines_are_spelled_as_java_does(client: ArchiveClient) -> None:
@@ -108,8 +112,8 @@ def test_old_linear_klines_are_the_markets(client: ArchiveClient, market: Market
     rows = client.rows(legacy_key("klines", "linear-swap", symbol, day, "1min"))
     times, opens, closes, highs, lows, vol, amount = columns(rows, 7)
     truth = market.klines(LINEAR, symbol, "1min", *window(day))
-    prices = {"open": opens, "close": closes, "high": highs, "low": lows}
-    check_candles(times, prices | {"volume": amount, "contracts": vol}, truth)
+    found = told(times, open=opens, high=highs, low=lows, close=closes, volume=amount, contracts=vol)
+    assert found == due(truth, "volume", "contracts")
     assert all(field.replace(".", "").isdecimal() for row in rows for field in row)
     assert all("." not in text for text in vol)
 
@@ -152,7 +156,7 @@ def test_old_index_and_mark_klines_are_the_markets(
     times, opens, closes, highs, lows = columns(rows, 5)
     source = market.index_klines if kind == "index-klines" else market.mark_klines
     truth = source(LINEAR, "ETH-USDT", period, *window("2024-01-05"))
-    check_candles(times, {"open": opens, "close": closes, "high": highs, "low": lows}, truth)
+    assert told(times, open=opens, high=highs, low=lows, close=closes) == due(truth)
 
 
 # --------------------------------------------------------------------------------------------------- the new tree
@@ -166,8 +170,8 @@ def test_new_spot_klines_are_the_markets(client: ArchiveClient, market: Market, 
     assert header == NEW_KLINES
     names, opens, highs, lows, closes, vol, ccy, quote, times = columns(rows, 9)
     truth = market.klines(SPOT, "btcusdt", period, *window("2026-02-01"))
-    prices = {"open": opens, "close": closes, "high": highs, "low": lows}
-    check_candles(times, prices | {"volume": vol, "quote_volume": quote}, truth)
+    found = told(times, open=opens, high=highs, low=lows, close=closes, volume=vol, quote_volume=quote)
+    assert found == due(truth, "volume", "quote_volume")
     assert ccy == quote
     assert set(names) == {"BTC-USDT"}
 
@@ -179,8 +183,8 @@ def test_new_contract_klines_are_the_markets(client: ArchiveClient, market: Mark
     assert header == NEW_KLINES
     names, opens, highs, lows, closes, vol, ccy, quote, times = columns(rows, 9)
     truth = market.klines(LINEAR, name.removesuffix("-PERP"), "1min", *window("2026-08-20"))
-    prices = {"open": opens, "close": closes, "high": highs, "low": lows}
-    check_candles(times, prices | {"contracts": vol, "volume": ccy, "quote_volume": quote}, truth)
+    found = told(times, open=opens, high=highs, low=lows, close=closes, contracts=vol, volume=ccy, quote_volume=quote)
+    assert found == due(truth, "contracts", "volume", "quote_volume")
     assert set(names) == {name}
 
 
@@ -219,7 +223,7 @@ def test_new_index_and_mark_klines_are_the_markets(client: ArchiveClient, market
     _, opens, highs, lows, closes, times = columns(rows, 6)
     source = market.index_klines if kind == "index-klines" else market.mark_klines
     truth = source(LINEAR, "BTC-USDT", "5min", *window("2026-06-03"))
-    check_candles(times, {"open": opens, "close": closes, "high": highs, "low": lows}, truth)
+    assert told(times, open=opens, high=highs, low=lows, close=closes) == due(truth)
 
 
 @pytest.mark.parametrize("symbol", ["BTC-USDT", "MDX-USDT"])
@@ -355,12 +359,8 @@ def test_the_day_of_a_halt_is_true_up_to_it_and_flat_after(client: ArchiveClient
     truth = market.klines(SPOT, "wavesusdt", "1min", start, end)
     count = len(truth["open_time"])
     assert 0 < count < 1440 == len(times)
-    prices = {"open": opens, "close": closes, "high": highs, "low": lows}
-    check_candles(
-        times[:count],
-        {n: c[:count] for n, c in prices.items()} | {"quote_volume": vol[:count], "volume": amount[:count]},
-        truth,
-    )
+    found = told(times, open=opens, high=highs, low=lows, close=closes, volume=amount, quote_volume=vol)
+    assert {name: said[:count] for name, said in found.items()} == due(truth, "volume", "quote_volume")
     assert {tuple(floats(row)) for row in zip(opens[count:], vol[count:], amount[count:], strict=True)} == {
         (float(truth["close"][-1]), 0.0, 0.0)
     }

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htxdata.errors import BadReply, StoreError
-from htxdata.store import Asked, Committed, Partition, Store, aside, disk, keys, partition, rows, stream
+from htxdata.store import (
+    Asked,
+    Committed,
+    Footer,
+    Partition,
+    Store,
+    aside,
+    disk,
+    keys,
+    partition,
+    rows,
+    stream,
+)
 from htxdata.store.footer import SourceFile
 from htxdata.timeline import MINUTE, Window
 from tests.store.build import D0, D_LATE, DAY_OF_TRADES, JANUARY, LATE, T0, Trade, asked, candles, trades
@@ -78,19 +90,18 @@ batch = st.tuples(
 some_batches = st.lists(batch, min_size=1, max_size=3)
 
 
-@settings(max_examples=60)
-@given(some_batches, st.data())
-def test_it_ends_as_a_commit_of_all_tables_at_once(batches: list[Any], data: Any) -> None:
-    """Doubles, repeats at other times, ties, revisions, NULLs, unfit counts: same rows, same footer, same bytes."""
-    ends_as_a_commit(batches, data)
+@dataclass(frozen=True)
+class End:
+    """What commits came to: what each said, and whether it moved a file; then rows, footer, which version lost to
+    which, and, after one commit more of nothing but a file (it writes all anew, in one encoding), the bytes."""
 
-
-@pytest.mark.slow
-@settings(max_examples=600)
-@given(some_batches, st.data())
-def test_it_ends_as_a_commit_of_all_tables_at_once_many_times(batches: list[Any], data: Any) -> None:
-    """The same, for whoever has a minute."""
-    ends_as_a_commit(batches, data)
+    said: list[Committed]
+    moved: list[bool]
+    rows: pa.Table | None
+    footer: Footer | None
+    lost: list[str]
+    rewritten: Committed
+    bytes: bytes
 
 
 @pytest.fixture(autouse=True)
@@ -99,17 +110,11 @@ def _unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
-def ends_as_a_commit(batches: list[Any], data: Any) -> None:
+def both_ways(batches: list[Any], data: Any) -> tuple[End, End]:
+    """The batches committed as one table each; and streamed, in pieces that are cut anywhere."""
     folder = Path(tempfile.mkdtemp(prefix="stream-"))
     try:
-        one, other = Store(folder / "one"), Store(folder / "other")
-        lost: tuple[list[Any], list[Any]] = ([], [])
-        # Of three versions of a number at several times, who lost to whom depends on who was compared first.
-        plain = all(
-            len({row[0] for row in b[0] if row[1] == key}) < 2
-            for b in batches
-            for key in {r[1] for r in b[0]}
-        )
+        tables, cut = [], []
         for trades_, received, with_quote, counts, words in batches:
             quote = [float(row[0]) for row in trades_] if with_quote else None
             table = trades(
@@ -117,35 +122,39 @@ def ends_as_a_commit(batches: list[Any], data: Any) -> None:
                 words=words,
             ).sort_by("trade_time")  # fmt: skip
             cuts = sorted(data.draw(st.lists(st.integers(0, len(table)), max_size=4)))
-            pieces = [table.slice(a, b - a) for a, b in zip([0, *cuts], [*cuts, len(table)], strict=True)]
-            windows = [ask(received, received + 4, verdict="outage")] if received else []
-            files = [FILE._replace(checked_at=received)]
-            with small(large=10_000):
-                done = one.commit(
-                    DAY_OF_TRADES, table, windows, files=files, on_replace=lambda a, b: lost[0].append((a, b))
-                )  # fmt: skip
-            before = snapshot(folder / "other")
-            with small():
-                same = other.commit_sorted(
-                    DAY_OF_TRADES, iter(pieces), windows, files=files,
-                    on_replace=lambda a, b: lost[1].append((a, b)),
-                )  # fmt: skip
-            assert same == done
-            if not done.changed:
-                assert snapshot(folder / "other") == before
-        assert one.read(DAY_OF_TRADES) == other.read(DAY_OF_TRADES)
-        assert one.footer(DAY_OF_TRADES) == other.footer(DAY_OF_TRADES)
-        if plain:
-            assert versions(lost[0]) == versions(lost[1])
-        with small(
-            large=10_000
-        ):  # in the same encoding: one more commit of nothing but a file writes all anew
-            files = [FILE._replace(checked_at=9)]
-            assert one.commit(DAY_OF_TRADES, trades([(0, "1", 1.0)]), [], files=files).changed
-            assert other.commit(DAY_OF_TRADES, trades([(0, "1", 1.0)]), [], files=files).changed
-        assert part(one) == part(other)
+            tables.append([table])
+            cut.append([table.slice(a, b - a) for a, b in zip([0, *cuts], [*cuts, len(table)], strict=True)])
+        return end_of(folder / "one", batches, tables), end_of(folder / "other", batches, cut, streamed=True)
     finally:
         shutil.rmtree(folder)
+
+
+def end_of(folder: Path, batches: list[Any], pieces: list[list[pa.Table]], *, streamed: bool = False) -> End:
+    store = Store(folder)
+    said, moved, lost = [], [], []
+    for (_, received, *_), tables in zip(batches, pieces, strict=True):
+        windows = [ask(received, received + 4, verdict="outage")] if received else []
+        more: dict[str, Any] = {
+            "files": [FILE._replace(checked_at=received)],
+            "on_replace": lambda old, new: lost.append((old, new)),
+        }
+        before = snapshot(folder)
+        with small(large=5 if streamed else 10_000):
+            if streamed:
+                said.append(store.commit_sorted(DAY_OF_TRADES, iter(tables), windows, **more))
+            else:
+                said.append(store.commit(DAY_OF_TRADES, tables[0], windows, **more))
+        moved.append(snapshot(folder) != before)
+    rows_, footer = store.read(DAY_OF_TRADES), store.footer(DAY_OF_TRADES)
+    with small(large=10_000):
+        rewritten = store.commit(
+            DAY_OF_TRADES, trades([(0, "1", 1.0)]), [], files=[FILE._replace(checked_at=9)]
+        )
+    # Of three versions of a number at several times, who lost to whom depends on who was compared first.
+    plain = all(
+        len({row[0] for row in b[0] if row[1] == key}) < 2 for b in batches for key in {r[1] for r in b[0]}
+    )
+    return End(said, moved, rows_, footer, versions(lost) if plain else [], rewritten, part(store))
 
 
 def versions(pairs: list[Any]) -> list[str]:
@@ -157,6 +166,28 @@ def versions(pairs: list[Any]) -> list[str]:
 
 def part(store: Store, where: Partition = DAY_OF_TRADES) -> bytes:
     return Path(store.folder(where), "part.parquet").read_bytes()
+
+
+@settings(max_examples=60)
+@given(some_batches, st.data())
+def test_it_ends_as_a_commit_of_all_tables_at_once(batches: list[Any], data: Any) -> None:
+    """Doubles, repeats at other times, ties, revisions, NULLs, unfit counts: same rows, same footer, same bytes; and
+    what changes nothing moves no file."""
+    plain, streamed = both_ways(batches, data)
+    assert streamed == plain
+    assert streamed.moved == [done.changed for done in streamed.said]
+    assert streamed.rewritten.changed
+
+
+@pytest.mark.slow
+@settings(max_examples=600)
+@given(some_batches, st.data())
+def test_it_ends_as_a_commit_of_all_tables_at_once_many_times(batches: list[Any], data: Any) -> None:
+    """The same, for whoever has a minute."""
+    plain, streamed = both_ways(batches, data)
+    assert streamed == plain
+    assert streamed.moved == [done.changed for done in streamed.said]
+    assert streamed.rewritten.changed
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 7, 8, 9, 16, 37])
