@@ -15,7 +15,8 @@ from htxdata.ingest.run import budget_of
 from htxdata.ingest.session import Session
 from htxdata.market import Series
 from htxdata.sandbox import Faults, Rule, Sandbox
-from htxdata.timeline import DAY, HOUR, MINUTE, iso
+from htxdata.store.partition import Store
+from htxdata.timeline import DAY, HOUR, MINUTE, SECOND, Window, iso
 from htxdata.venues import venue as venue_named
 from tests.truth import (
     a_future,
@@ -29,6 +30,7 @@ from tests.truth import (
     verdicts,
 )
 
+HTX = ("htx-spot", "htx-linear", "htx-inverse", "htx-futures")
 LINEAR, INVERSE, FUTURES = ("htx-linear", "BTC-USDT"), ("htx-inverse", "BTC-USD"), ("htx-futures", a_future())
 
 
@@ -121,47 +123,55 @@ def test_open_interest(tmp_path: Path, line: tuple[str, str], faults: tuple[Rule
 
 
 @pytest.mark.parametrize(
-    ("venue", "symbol", "least"),
+    ("venue", "symbol", "most"),
     [
-        ("htx-spot", "btcusdt", 500),
-        (*LINEAR, 500),
-        further(*INVERSE, 500),
-        further(*FUTURES, 500),
-        # Of 100 and 300, without those of the last minute, which is not over: at times a dozen or two.
-        further("hashkey", "BTCUSDT", 50),
-        further("hashkey", "BTCUSDT-PERPETUAL", 50),
-        further("htx-permanent", "btcusdt", 200),
+        ("htx-spot", "btcusdt", 2000),
+        (*LINEAR, 2000),
+        further(*INVERSE, 2000),
+        further(*FUTURES, 2000),
+        further("hashkey", "BTCUSDT", 100),
+        further("hashkey", "BTCUSDT-PERPETUAL", 100),
+        further("hashkey", "AVAXUSDT", 100),  # hours without a trade
+        further("htx-permanent", "btcusdt", 300),
     ],
 )
-def test_the_newest_trades(tmp_path: Path, venue: str, symbol: str, least: int) -> None:
-    """The tail that REST serves, trade by trade, without the instants at its ends; what lies before is missing where an
-    archive may have it one day, and else unobtainable, for good."""
+def test_the_newest_trades(tmp_path: Path, venue: str, symbol: str, most: int) -> None:
+    """The tail that REST serves (so many rows, or on HTX orders), trade by trade, but those of its oldest instant,
+    which may be cut, and of the last minute, which is not over; what lies before is missing where an archive may have
+    it one day, and else unobtainable, for good."""
     series = Series("trades", venue, symbol)
-    start = time.time_ns() // 1000 - 3 * DAY
-    with Sandbox(seed=5, limits=False) as sandbox:
+    now = time.time_ns() // 1000  # the exchange's time stands: what its page holds is known
+    start = now - 3 * DAY
+    with Sandbox(seed=5, limits=False, clock=lambda: now / SECOND) as sandbox:
         request = Request("trades", series.venue, (series.symbol,), (), iso(start))
         report = fill(settings_for(sandbox, tmp_path), request)
-        (span,) = [(s, e) for s, e, verdict, _ in verdicts(tmp_path / "lake", series) if verdict == "present"]
-        rows = stored(tmp_path / "lake", series)
-        truth = sandbox.market.trades(series.venue, series.symbol, rows["trade_time"][0], rows["trade_time"][-1] + 1)
-        assert len(rows["trade_id"]) > least
-        due = {name: None if column is None else column.tolist() for name, column in truth.items()}
-        assert sorted(rows["trade_id"]) == sorted(ids_of(venue, due))
-        assert sorted(zip(rows["trade_time"], rows["price"], rows["quantity"], rows["side"], strict=True)) == sorted(
-            zip(*(truth[name].tolist() for name in ("trade_time", "price", "quantity", "side")), strict=True)
-        )
-        newest = rows["trade_time"][-1]
-        # HashKey's answer says no time of its own: of what came after its newest trade it tells nothing.
-        later = [missing for _, missing in report.missing if missing.window.start >= newest]
-        assert later == [] or venue == "hashkey"
-        archived = bool(venue_named(venue).archives_for("trades", None))
-        before = {iso(missing.window.end) for _, missing in report.missing if missing not in later}
-        assert before == ({span[0]} if archived else set())
-        gone = [(s, e) for s, e, verdict, _ in verdicts(tmp_path / "lake", series) if verdict == "unobtainable"]
-        assert gone == ([] if archived else [(iso(start), span[0])])
-        assert [iso(lost.window.end) for _, lost in report.unobtainable] == [end for _, end in gone]
-        assert report.complete == (not archived and not later)
-        assert time.time_ns() // 1000 - newest < 10 * MINUTE
+        orders = sandbox.market.newest_trades(venue, symbol, most, now)
+    cut = 0 if venue in HTX else max(0, len(orders["side"]) - most)
+    page = {name: None if column is None else column.tolist()[cut:] for name, column in orders.items()}
+    oldest, newest = page["trade_time"][0], page["trade_time"][-1]
+    windows = [missing.window for _, missing in report.missing]
+    spans = Store(tmp_path / "lake").coverage(series)
+    ((since, until),) = [(span.start, span.end) for span in spans if span.verdict == "present"]
+    assert since == max(oldest + 1, start)
+    over = max(until, *(window.end for window in windows), 0)
+    assert now - MINUTE <= over <= time.time_ns() // 1000 - MINUTE
+    # HashKey's answer says no time of its own: of what came after its newest trade it tells nothing.
+    assert until == (min(over, newest) if venue == "hashkey" else over)
+    later = [Window(until, over)] if until < over else []
+    rows, kept = stored(tmp_path / "lake", series), [since <= at < until for at in page["trade_time"]]
+    names = ("trade_time", "trade_id", "price", "quantity", "side")
+    columns = (page["trade_time"], ids_of(venue, page), page["price"], page["quantity"], page["side"])
+    due = [row for row, keep in zip(zip(*columns, strict=True), kept, strict=True) if keep]
+    assert len(due) > 0
+    assert sorted(zip(*(rows[name] for name in names), strict=True)) == sorted(due)
+    archived = bool(venue_named(venue).archives_for("trades", None))
+    before = [Window(start, since)] if start < since else []
+    assert windows == (before if archived else []) + later
+    assert [span[:3] for span in spans if span.verdict == "unobtainable"] == [
+        (*window, "unobtainable") for window in ([] if archived else before)
+    ]
+    assert [missing.window for _, missing in report.unobtainable] == ([] if archived else before)
+    assert report.complete == (not archived and not later)
 
 
 def test_coin_margined_reference_data_keeps_to_its_own_limit(tmp_path: Path) -> None:
