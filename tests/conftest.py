@@ -106,10 +106,14 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_machine() -> Iterator[None]:
-    """For the whole session: a home folder, caches and a Prefect home that nobody else has.
+    """For the whole session: a home folder, caches and a Prefect home that nobody else has; children hear Ctrl-C.
 
-    Of the session's scope because session fixtures (a Prefect server, a sandbox process) inherit it.
+    Of the session's scope because session fixtures (a Prefect server, a sandbox process) inherit it. The background
+    jobs of a script begin with SIGINT ignored, and so would all whom they start; a signal that is caught, by a function
+    that does nothing, is as good as ignored here, and not inherited.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda number, frame: None)
     home = _TEST_HOME / "home"
     home.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:

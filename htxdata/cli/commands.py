@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -345,6 +346,7 @@ def query(options: argparse.Namespace) -> int:
 
 
 def sandbox(options: argparse.Namespace) -> int:
+    """130 after Ctrl-C, 0 after SIGTERM, as whatever serves until it is told."""
     from htxdata.sandbox import Faults, Replay, serve
 
     if not 0 <= options.port <= 65535:
@@ -366,7 +368,7 @@ def sandbox(options: argparse.Namespace) -> int:
     except (ValueError, KeyError, OSError) as error:
         raise UsageError(f"--replay {options.replay!r}: {error}") from None
     try:
-        serve(port=options.port, seed=options.seed, faults=faults, replay=replay, on_ready=ready)
+        told = serve(port=options.port, seed=options.seed, faults=faults, replay=replay, on_ready=ready)
     except OSError as error:
         raise UsageError(f"--port {options.port} cannot be used: {error.strerror or error}") from None
-    return 0
+    return 130 if told == signal.SIGINT else 0

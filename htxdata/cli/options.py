@@ -326,7 +326,7 @@ def parser() -> argparse.ArgumentParser:
     sandbox = _command(
         commands, "sandbox", "commands:sandbox", "a local exchange to try things on",
         "htxdata sandbox --port 8790 --seed 7 --faults flaky",
-        "Prints the [hosts] table that points at it; Ctrl-C stops it.", common,
+        "Prints the [hosts] table that points at it; Ctrl-C (exit code 130) or SIGTERM (0) stops it.", common,
     )  # fmt: skip
     sandbox.add_argument("--port", type=_port, default=8790, help="0 takes a free one (%(default)s)")
     sandbox.add_argument("--seed", type=int, default=0, help="which market (%(default)s)")

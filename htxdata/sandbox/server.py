@@ -314,11 +314,13 @@ def serve(
     faults: Faults | str | None = None,
     replay: Replay | str | Path | None = None,
     on_ready: Callable[[Sandbox], Any] | None = None,
-) -> None:
-    """Serve until SIGINT or SIGTERM, then stop cleanly. Blocking; must be called in the main thread to hear signals."""
-    over = threading.Event()
+) -> int:
+    """Serve until SIGINT or SIGTERM, then stop cleanly; the number of the signal. Blocking; must be called in the main
+    thread to hear signals."""
+    over, told = threading.Event(), [0]
 
     def stop(number: int, frame: FrameType | None) -> None:
+        told.append(number)
         over.set()
 
     before = {}
@@ -333,3 +335,4 @@ def serve(
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+    return told[-1]

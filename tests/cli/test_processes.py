@@ -74,8 +74,11 @@ def test_a_query_into_a_pipe_that_closes_is_no_error(tmp_path: Path) -> None:
     assert (process.wait(20), err) == (0, "")
 
 
-def test_the_sandbox_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    """It prints the [hosts] that point at it; a backfill with these works; SIGINT ends it with 0."""
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 0, marks=pytest.mark.wide)]
+)
+def test_the_sandbox_command_serves_until_it_is_told_to_stop(tmp_path: Path, number: int, code: int) -> None:
+    """It prints the [hosts] that point at it; a backfill with these works; Ctrl-C ends it with 130, SIGTERM with 0."""
     (tmp_path / "empty.toml").write_text("")
     serving = begin(tmp_path / "empty.toml", "sandbox", "--port", "0", "--seed", "5", "--faults", "flaky")
     try:
@@ -91,6 +94,6 @@ def test_the_sandbox_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> 
         out, err = filling.communicate(timeout=60)
         assert (filling.returncode in (0, 3), out) == (True, ""), err
     finally:
-        serving.send_signal(signal.SIGINT)
-        serving.communicate(timeout=10)
-    assert serving.returncode == 0
+        serving.send_signal(number)
+        out, err = serving.communicate(timeout=10)
+    assert (serving.returncode, "Traceback" in err) == (code, False), err

@@ -19,13 +19,14 @@ LINEAR = "/linear-swap-ex/market/history/kline"
 
 _SCRIPT = """
 from htxdata.sandbox import serve
-serve(0, 3, "flaky", None, lambda sandbox: print(sandbox.url, sandbox.market.seed, flush=True))
-print("over", flush=True)
+told = serve(0, 3, "flaky", None, lambda sandbox: print(sandbox.url, sandbox.market.seed, flush=True))
+print("over", told, flush=True)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_stops_on_a_signal_without_a_trace(number: int) -> None:
+    """And says which it was."""
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     with subprocess.Popen(
         [sys.executable, "-c", _SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root
@@ -36,7 +37,7 @@ def test_serve_stops_on_a_signal_without_a_trace(number: int) -> None:
         assert requests.get(url + "/htx-swap/api/v1/timestamp", timeout=5).status_code in range(200, 505)
         child.send_signal(number)
         out, err = child.communicate(timeout=10)
-    assert (child.returncode, out, err) == (0, "over\n", "")
+    assert (child.returncode, out, err) == (0, f"over {int(number)}\n", "")
 
 
 def test_serve_says_when_the_port_is_taken() -> None:
