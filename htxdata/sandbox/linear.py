@@ -24,7 +24,7 @@ from .answers import Answer, Ask, Exchange, hyphens, reply, underscores
 from .candles import Window, envelope, kept_or_made, number
 from .instruments import INSTRUMENTS, LINEAR, Instrument, contract, contract_type
 from .periods import DAY, HOUR, SECOND, slot_of
-from .product_lines import USDT, Line
+from .product_lines import USDT, Line, business_asked
 from .spelling import linear_kline_rows
 
 _PERIODS = {"1hour": "60min"} | {
@@ -125,9 +125,7 @@ def contract_info(exchange: Exchange, ask: Ask) -> Answer:
     code = query.get("contract_code")
     if code and contract(code, ask.now) is None:
         raise underscores(ask, 1014, "The contract does not exist.")
-    business = query.get("business_type") or ("all" if code else "swap")
-    if business not in ("swap", "futures", "all"):
-        raise underscores(ask, 1067, "The business_type field is invalid.")
+    business = business_asked(ask, "all" if code else "swap")
     rows = [
         _row(one, ask.now)
         for one in INSTRUMENTS[LINEAR].listed(exchange.crowd)

@@ -16,6 +16,7 @@ from .breakage import take
 from .candles import number
 from .instruments import INSTRUMENTS, LINEAR, Instrument, contract, contract_type
 from .positions import INTEREST_PERIODS
+from .product_lines import business_asked
 from .spelling import padded, plain
 from .trades import session_before
 
@@ -63,9 +64,7 @@ def current_v1(exchange: Exchange, ask: Ask) -> Answer:
     code = query.get("contract_code")
     if code and contract(code, ask.now) is None:
         raise underscores(ask, 1014, "The contract does not exist.")
-    business = query.get("business_type") or ("all" if code else "swap")
-    if business not in ("swap", "futures", "all"):
-        raise underscores(ask, 1067, "The business_type field is invalid.")
+    business = business_asked(ask, "all" if code else "swap")
     data = []
     for one in INSTRUMENTS[LINEAR].values():
         kind = _kind(one, ask.now)

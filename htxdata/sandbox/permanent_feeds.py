@@ -13,7 +13,7 @@ from .permanent_market import INDEX, INDEX_EVERY, bars, book, index, levels, tra
 from .permanent_wire import PUSH, candlestick, depth, field, indicative, result, summary, trade
 from .permanent_wire import index as index_message
 from .spelling import plain
-from .websocket_feeds import LATE, Day, Feed, KlineFeed
+from .websocket_feeds import LATE, DayFeed, Feed, KlineFeed
 from .websocket_floor import Floor
 from .websocket_messages import Message
 
@@ -100,23 +100,8 @@ class DepthFeed(Named):
         return [pushed(self.text, "Depth", depth(tick * TICK // 1000, bids, asks, True, self.name))]
 
 
-class SummaryFeed(Named):
-    """`summary`: the last 24 hours, once a second when there was a trade. It says no time."""
-
-    def __init__(self, floor: Floor, text: str, one: Instrument, now: int) -> None:
-        super().__init__(floor, text, one, now)
-        self._day, self._next = Day(floor, one), now
-
-    def first(self, now: int) -> list[Message]:
-        self._day.look(self.cursor)
-        return [self._message(now)]
-
-    def turn(self, now: int) -> list[Message]:
-        if now < self._next:
-            return []
-        self._next = now - now % SECOND + SECOND
-        self.cursor = max(self.cursor, now - LATE)
-        return [self._message(now)] if self._day.look(self.cursor) else []
+class SummaryFeed(Named, DayFeed):
+    """`summary`: the last 24 hours. It says no time."""
 
     def _message(self, now: int) -> Message:
         found, one = self._day.found, self.one

@@ -41,6 +41,14 @@ class Line(NamedTuple):
         return one
 
 
+def business_asked(ask: Ask, otherwise: str) -> str:
+    """``swap``, ``futures`` or ``all``: which linear contracts a request is about."""
+    business = ask.query.get("business_type") or otherwise
+    if business not in ("swap", "futures", "all"):
+        raise underscores(ask, 1067, "The business_type field is invalid.")
+    return business
+
+
 USDT = Line(LINEAR, "contract_code", contract)
 COIN_SWAPS = Line(INVERSE, "contract_code", swap)
 COIN_FUTURES = Line(FUTURES, "symbol", future)

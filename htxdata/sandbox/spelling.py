@@ -149,39 +149,20 @@ def linear_kline_rows(rows: Columns, zero: str) -> bytes:
 
 def index_kline_rows(rows: Columns) -> bytes:
     """Candles in the field order of sample linear-mark-kline: all values are strings, nothing is traded."""
-    nothing = [b'"0"'] * len(rows["open_time"])
-    prices = {name: [b'"%b"' % token for token in _plain_tokens(rows[name])] for name in _PRICES}
-    return _rows(
-        [
-            ("amount", nothing),
-            ("close", prices["close"]),
-            ("count", nothing),
-            ("high", prices["high"]),
-            ("id", _tokens(rows["open_time"] // 1_000_000)),
-            ("low", prices["low"]),
-            ("open", prices["open"]),
-            ("trade_turnover", nothing),
-            ("vol", nothing),
-        ]
-    )
+    return _rows(_index_fields(rows, b'"%b"', ("trade_turnover",)))
 
 
 def index_number_rows(rows: Columns) -> bytes:
     """Candles in the field order of sample coinfut-index-kline: numbers, and no turnover."""
-    nothing = [b"0"] * len(rows["open_time"])
-    prices = {name: _plain_tokens(rows[name]) for name in _PRICES}
-    return _rows(
-        [
-            ("amount", nothing),
-            ("close", prices["close"]),
-            ("count", nothing),
-            ("high", prices["high"]),
-            ("id", _tokens(rows["open_time"] // 1_000_000)),
-            ("low", prices["low"]),
-            ("open", prices["open"]),
-            ("vol", nothing),
-        ]
-    )
+    return _rows(_index_fields(rows, b"%b", ()))
+
+
+def _index_fields(rows: Columns, as_: bytes, more: tuple[str, ...]) -> list[tuple[str, list[bytes]]]:
+    """In the order of their names, as HTX writes them."""
+    nothing = [as_ % b"0"] * len(rows["open_time"])
+    prices = {name: [as_ % token for token in _plain_tokens(rows[name])] for name in _PRICES}
+    times = {"id": _tokens(rows["open_time"] // 1_000_000)}
+    return sorted((prices | times | dict.fromkeys(("amount", "count", "vol", *more), nothing)).items())
 
 
 def spot_trade_groups(rows: Columns, groups: list[int], inner: list[int]) -> bytes:

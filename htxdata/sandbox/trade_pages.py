@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .answers import Answer, Ask, Exchange, hyphens, underscores
+from .answers import Answer, Ask, Exchange, hyphens
 from .bars import Columns
 from .breakage import take
 from .candles import number
 from .instruments import INSTRUMENTS, LINEAR, SPOT, Instrument
 from .noise import Ints, key_of, words
-from .product_lines import USDT, Line
+from .product_lines import USDT, Line, business_asked
 from .spelling import linear_trade_groups, piece, plain, spot_trade_groups
 
 GROUPS = (
@@ -97,9 +97,7 @@ def contract_history(line: Line, exchange: Exchange, ask: Ask) -> Answer:
 
 def linear_newest(exchange: Exchange, ask: Ask) -> Answer:
     """/linear-swap-ex/market/trade: the newest fills of a contract, or of all that trade; numbers are strings (4.5)."""
-    code, business = ask.query.get("contract_code"), ask.query.get("business_type") or "swap"
-    if business not in ("swap", "futures", "all"):
-        raise underscores(ask, 1067, "The business_type field is invalid.")
+    code, business = ask.query.get("contract_code"), business_asked(ask, "swap")
     if code:
         chosen = [USDT.meant(ask)]
     else:

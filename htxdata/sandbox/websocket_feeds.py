@@ -5,6 +5,7 @@ A feed makes the messages of one topic, the same for all who subscribed; it move
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -177,8 +178,8 @@ class Day:
         return number(self._one.venue, self.found[name])
 
 
-class DetailFeed(Feed):
-    """`detail`: the last 24 hours, once a second when there was a trade."""
+class DayFeed(Feed, ABC):
+    """The last 24 hours, once a second when there was a trade."""
 
     def __init__(self, floor: Floor, text: str, one: Instrument, now: int) -> None:
         super().__init__(floor, text, one, now)
@@ -194,6 +195,13 @@ class DetailFeed(Feed):
         self._next = now - now % SECOND + SECOND
         self.cursor = max(self.cursor, now - LATE)
         return [self._message(now)] if self._day.look(self.cursor) else []
+
+    @abstractmethod
+    def _message(self, now: int) -> Message: ...
+
+
+class DetailFeed(DayFeed):
+    """`detail`: the last 24 hours as HTX tells them."""
 
     def _message(self, now: int) -> Message:
         return Message(b'{"ch":"%b","ts":%d,"tick":%b}' % (self.topic, now // 1000, self.tick(now)))
