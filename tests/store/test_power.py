@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from htxdata.store import Store, disk
+from htxdata.store.compact import compact
 from tests.store.build import JANUARY, asked, candles, closes, said
 
 
@@ -62,6 +63,10 @@ class Power:
         self._lay(self.home, self.home.stat().st_ino, target, names)
         return target
 
+    def synced(self, folder: Path) -> set[str]:
+        """The names that are surely on the disk."""
+        return set(self._names[folder.stat().st_ino])
+
     def _lay(self, path: Path, inode: int, target: Path, names: bool) -> None:
         target.mkdir(parents=True)
         listed = self._listed(str(path)) if names else self._names.get(inode, {})
@@ -100,3 +105,25 @@ def test_a_power_cut_leaves_what_was_acknowledged_and_no_torn_file(
         states.append(after)
         look(after)
         assert (power.cut(tmp_path / "cuts", names=names) / "lake" / JANUARY.folder / disk.PART).exists()
+
+
+def test_what_is_absorbed_is_gone_from_the_disk_before_strangers_see_it_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names may reach the disk one by one. Before ``part.parquet`` becomes the new generation, the folder on the disk
+    has that, and no longer the file whose rows it holds: after a power cut no stranger's glob sees a row twice."""
+    home = tmp_path / "home"
+    home.mkdir()
+    power, store = Power(home, monkeypatch), Store(home / "lake")
+    store.commit(JANUARY, candles([0]), [asked(0, 1)])
+    folder = Path(store.folder(JANUARY))
+    pq.write_table(candles([1]), folder / "data_0.parquet")
+    seen: list[set[str]] = []
+    monkeypatch.setattr(
+        disk, "step", lambda name: seen.append(power.synced(folder)) if name == "linked aside" else None
+    )
+    assert compact(store, JANUARY).absorbed == 1
+    assert closes(store.read(JANUARY)) == {0: 1.5, 1: 1.5}
+    assert [{name for name in names if name.endswith((".pq", ".parquet", ".away"))} for names in seen] == [
+        {".g000000001.pq", ".g000000002.pq", "part.parquet", ".absorbed-000000002-data_0.parquet.away"}
+    ]
