@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +20,8 @@ from htxdata.ingest.revisions import keeper, note_differences
 from htxdata.schema import DATASETS, dataset
 from htxdata.schema.arrow import conform
 from htxdata.store import Partition, Store, disk, open_lake, stream
-from tests.store.build import D0, D_LATE, DAY_OF_TRADES, JANUARY, LATE, T0, candles, trades
+from htxdata.timeline import from_datetime
+from tests.store.build import D0, D_LATE, DAY_OF_TRADES, JANUARY, LATE, T0, candles, closes, trades
 from tests.store.test_partition import snapshot
 
 SPOT = DAY_OF_TRADES.series
@@ -149,27 +152,50 @@ def test_every_dataset_with_files_has_a_keeper(tmp_path: Path) -> None:
             assert (keeper(Store(tmp_path), where) is None) == none
 
 
-def test_it_is_written_before_the_rows_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that dies in between has noted what the next one finds again, and notes once."""
-    store = Store(tmp_path)
-    commit(store, trades([(1, "11", 5.0)], source="archive"))
+@contextmanager
+def dying(where: str) -> Iterator[None]:
+    """A process dies at the end of each commit to such folders."""
     publish = disk.publish
 
     def dies(folder: str, *rest: Any) -> Any:
-        if "/trades/" in folder:
+        if where in folder:
             raise StoreError("died")
         return publish(folder, *rest)
 
-    monkeypatch.setattr(disk, "publish", dies)
-    with pytest.raises(StoreError, match="died"):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "publish", dies)
+        yield
+
+
+def test_it_is_written_before_the_rows_are(tmp_path: Path) -> None:
+    """A process that dies in between has noted what the next one finds again, and notes once."""
+    store = Store(tmp_path)
+    commit(store, trades([(1, "11", 5.0)], source="archive"))
+    with dying("/trades/"), pytest.raises(StoreError, match="died"):
         commit(store, trades([(1, "11", 6.0)], source="rest", received=D_LATE + 1))
-    monkeypatch.undo()
     table = store.read(DAY_OF_TRADES)
     assert table is not None
     assert table["price"].to_pylist() == [5.0]
     assert brief(store) == [("11", "price", 6.0, 5.0, "rest", "archive")]
     commit(store, trades([(1, "11", 6.0)], source="rest", received=D_LATE + 2))
     assert brief(store) == [("11", "price", 6.0, 5.0, "rest", "archive")]
+
+
+def test_a_candle_that_lost_is_kept_once(tmp_path: Path) -> None:
+    """A process that dies in between has kept the version; the next one, which hears of the new one later, keeps it no
+    second time."""
+    store, versions = Store(tmp_path), replace(JANUARY, dataset="kline_revisions")
+    commit(store, candles([1, 2], 1.5), JANUARY)
+    with dying("/klines/"), pytest.raises(StoreError, match="died"):
+        commit(store, candles([1], 2.5, received=LATE + 1), JANUARY)
+    assert closes(store.read(JANUARY)) == {1: 1.5, 2: 1.5}
+    before = kept(store, versions)
+    assert [(row["close"], from_datetime(row["superseded_at"])) for row in before] == [(1.5, LATE + 1)]
+    commit(store, candles([1, 2], 2.5, received=LATE + 2), JANUARY)
+    assert closes(store.read(JANUARY)) == {1: 2.5, 2: 2.5}
+    first, second = kept(store, versions)
+    assert [first] == before
+    assert (second["close"], from_datetime(second["superseded_at"])) == (1.5, LATE + 2)
 
 
 def test_a_large_commit_notes_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,25 @@ def sample(shared: Path, name: str) -> bytes:
     return (shared / "reference/samples/hashkey" / name).read_bytes()
 
 
+@pytest.mark.parametrize("row", [1, "x", None, [1]])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda said: parse.trades(said, Series("trades", "hashkey", PERPETUAL), SIZED),
+        lambda said: funding.history(said, Series("funding_rates", "hashkey", PERPETUAL)),
+        lambda said: funding.coming(said, None),
+        lambda said: own.spot_fills(said, Series("own_fills", "hashkey", "BTCUSDT")),
+        lambda said: own.perpetual_fills(said, Series("own_fills", "hashkey", PERPETUAL), SIZED),
+        lambda said: symbols.describe(reply({"symbols": json.loads(said.body), "contracts": []})),
+    ],
+    ids=["trades", "fundings", "coming fundings", "fills", "fills of perpetuals", "instruments"],
+)
+def test_a_row_that_is_no_object_is_refused(read: Any, row: Any) -> None:
+    """Whatever is listed: the reply is set aside, and the run goes on."""
+    with pytest.raises(BadReply, match=f"row 0 is a {type(row).__name__}, not an object"):
+        read(reply([row], headers=DATE))
+
+
 # ------------------------------------------------------------------------------------------------- candles
 
 
