@@ -16,7 +16,8 @@ import pytest
 
 from htxdata.store import Store, disk
 from htxdata.store.compact import compact
-from tests.store.build import JANUARY, asked, candles, closes, said
+from tests.store.build import DAY_OF_TRADES, JANUARY, Trade, asked, candles, closes, said, trades
+from tests.store.test_stream import ask, numbers, rising, small
 
 
 class Power:
@@ -105,6 +106,32 @@ def test_a_power_cut_leaves_what_was_acknowledged_and_no_torn_file(
         states.append(after)
         look(after)
         assert (power.cut(tmp_path / "cuts", names=names) / "lake" / JANUARY.folder / disk.PART).exists()
+
+
+@pytest.mark.parametrize("names", [False, True], ids=["names of the last sync", "names as they are"])
+def test_what_is_streamed_survives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: bool
+) -> None:
+    """Rows that went to the disk as they came, into an empty partition and into one that has some: all of a commit or
+    nothing of it, at every change of names, and all of it once it is acknowledged."""
+    home = tmp_path / "home"
+    home.mkdir()
+    power, store, many = Power(home, monkeypatch), Store(home / "lake"), rising(60)
+
+    def left() -> list[Trade]:
+        found = Store(power.cut(tmp_path / "cuts", names=names) / "lake").read(DAY_OF_TRADES)
+        return [] if found is None else numbers(found)
+
+    seen: list[list[Trade]] = []
+    power.look = lambda: seen.append(left())
+    with small():
+        for before, first, after in ((0, 0, 40), (40, 30, 60)):
+            pieces = [trades(many[at : at + 5]) for at in range(first, after, 5)]
+            store.commit_sorted(DAY_OF_TRADES, pieces, [ask(0, after)])
+            assert {len(rows) for rows in seen} <= {before, after}
+            assert all(rows == many[: len(rows)] for rows in seen)
+            assert left() == many[:after]
+            seen.clear()
 
 
 def test_what_is_absorbed_is_gone_from_the_disk_before_strangers_see_it_elsewhere(

@@ -68,9 +68,14 @@ def ask(first: int, last: int, at: int = D_LATE, verdict: str = "empty") -> Aske
 def stored(store: Store, where: Partition = DAY_OF_TRADES) -> list[tuple[int, str, float]]:
     table = store.read(where)
     assert table is not None
+    return numbers(table)
+
+
+def numbers(table: pa.Table) -> list[tuple[int, str, float]]:
+    """Of each trade the millisecond after ``D0``, the number and the price."""
     times = table["trade_time"].cast("int64").to_pylist()
-    numbers, prices = table["trade_id"].to_pylist(), table["price"].to_pylist()
-    return [((at - D0) // 1000, key, price) for at, key, price in zip(times, numbers, prices, strict=True)]
+    named, prices = table["trade_id"].to_pylist(), table["price"].to_pylist()
+    return [((at - D0) // 1000, key, price) for at, key, price in zip(times, named, prices, strict=True)]
 
 
 def rising(count: int, first: int = 1000) -> list[Trade]:
