@@ -143,6 +143,7 @@ def test_a_quiet_session_has_every_trade(tmp_path: Path, venue: str, symbols: tu
         for symbol in symbols:
             series = Series("trades", venue, symbol)
             start, end = heard_whole(tmp_path / "lake", series)
+            # Two seconds to connect, and four to leave and put all into the tables: what a busy machine takes of it.
             assert start < began + 2 * SPEED * SECOND
             assert end > over - 4 * SPEED * SECOND
             assert assert_trades(tmp_path / "lake", sandbox, series, start, end) > 100
