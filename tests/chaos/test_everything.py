@@ -16,6 +16,8 @@ def test_a_short_storm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     survived = survive(tmp_path, 10.0)
     with capsys.disabled():
         print(f"\n{survived}")
+    # Guards, not laws (those are in `survive`): a kill is tried every 0.2 to 1.6 s, but only lives that are old enough
+    # die, and on a busy machine few have done anything by then.
     assert survived.kills.total() >= 4
     assert survived.reads > 3
     assert survived.commits > 5

@@ -124,8 +124,8 @@ def test_kills_of_captures_of_ones_own(tmp_path: Path, kills: int, faults: tuple
         assert count > 0
         spans = Store(lake).coverage(UPDATES)
         assert_covers(lake, UPDATES, spans[0].start, spans[-1].end)
-        # The ledger was asked for every silence; whether there was something to tell of them is the market's affair. The
-        # last life alone listens for 18 seconds of a market that trades every ten: something was heard.
+        # The ledger was asked for every silence; whether there was something to tell of them is the market's affair.
+        # The last life alone listens for 18 seconds of a market that trades every ten: something was heard.
         assert {span.source for span in spans} == {"ws", "rest"}
         assert assert_told_once(lake, sandbox)["ws"] > 0
         assert not sandbox.refused_keys

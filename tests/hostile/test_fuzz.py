@@ -12,6 +12,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -220,13 +221,16 @@ def of_feeds(sandbox: Sandbox, folder: Path) -> Iterator[Target]:
     from htxdata.cli import main
 
     words = ["--config", str(configuration(sandbox, folder)), "capture", "--for", "1.5s"]
-    for venue in VENUES:
-        if venue.host not in sandbox.hosts:
-            continue
-        symbol = liquid(sandbox, venue)
-        public = [feed for feed in venue.feeds if not feed.name.startswith("own_")]
-        if public:  # a glob: of HashKey, a pair has no index, nor a perpetual
-            assert main([*words, "--venue", venue.name, "--symbol", symbol, "--period", "1min", "--feed", "[!o]*"]) == 0
+    words += ["--period", "1min", "--feed", "[!o]*"]  # a glob: of HashKey, a pair has no index, nor a perpetual
+    asked_of = [(venue, liquid(sandbox, venue)) for venue in VENUES if venue.host in sandbox.hosts]
+    public = [pair for pair in asked_of if any(not feed.name.startswith("own_") for feed in pair[0].feeds)]
+
+    def capture(pair: tuple[Venue, str]) -> int:
+        return main([*words, "--venue", pair[0].name, "--symbol", pair[1]])
+
+    with ThreadPoolExecutor(len(public)) as pool:  # all at once: a capture waits most of the time
+        assert list(pool.map(capture, public)) == [0] * len(public)
+    for venue, symbol in asked_of:
         for feed in venue.feeds:
             messages = list(_messages(folder / "tape", venue.name, feed.name))
             payload = (
