@@ -67,13 +67,13 @@ def _untold(dataset: Dataset, old: pa.Table, new: pa.Table) -> Any:
     both = pa.concat_tables([part.select([*names, "source"]) for part in (old, new)])
     codes = codes_of(replace(dataset, key=names), both.slice(0, 0), both)
     sources = both["source"].combine_chunks().dictionary_encode().indices.to_numpy()
-    told: dict[int, int] = dict(zip(codes[: old.num_rows].tolist(), sources[: old.num_rows].tolist(), strict=True))
-    whole = np.ones(new.num_rows, dtype=bool)
+    stored, incoming = codes[: old.num_rows], codes[old.num_rows :]
+    rank = np.argsort(stored, kind="stable")
+    last = rank[np.maximum(np.searchsorted(stored, incoming, side="right", sorter=rank) - 1, 0)]
+    told = (stored[last] == incoming) & (sources[last] != sources[old.num_rows :])
     for name in names:
-        whole &= _mask(pc.is_valid(new[name]))
-    ours = zip(codes[old.num_rows :].tolist(), sources[old.num_rows :].tolist(), whole.tolist(), strict=True)
-    keep = [not known or told.get(code, source) == source for code, source, known in ours]
-    return np.flatnonzero(np.array(keep, dtype=bool))
+        told &= _mask(pc.is_valid(new[name]))
+    return np.flatnonzero(~told)
 
 
 def _merge(dataset: Dataset, old: pa.Table | None, new: pa.Table) -> Merged:
