@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import msgspec
 
 from htxdata.errors import LakeUnusable, StoreError
+from htxdata.store import whole
 from htxdata.store.place import Root, beside, verbs
 
 VERSION = 2
@@ -144,14 +144,9 @@ class Memory:
 
     def keep(self, reel: Path, known: Known) -> None:
         target = self._place(reel)
-        aside = target.with_name(f".{uuid.uuid4().hex}.tmp")
-        try:
+        with contextlib.suppress(OSError):  # without it, the reel is read again
             target.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_bytes(_encode(known))
-            os.replace(aside, target)
-        except OSError:  # without it, the reel is read again
-            with contextlib.suppress(OSError):
-                aside.unlink()
+            whole.replace(target, _encode(known), lasting=False)
 
     def _place(self, reel: Path) -> Path:
         inside = reel.relative_to(self._tape)

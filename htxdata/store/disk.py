@@ -1,4 +1,4 @@
-"""The verbs of a local lake: list, open, lock, publish. The only module that renames, links or removes a file.
+"""The verbs of a local lake: list, open, lock, publish. No other module renames, links or removes a partition's file.
 
 ``store/place.py`` says what the store asks of such verbs, ``store/bucket.py`` are those of a bucket.
 
@@ -35,6 +35,7 @@ from types import TracebackType
 from typing import IO, NamedTuple, TypeVar
 
 from htxdata.errors import LakeUnusable, StoreError
+from htxdata.store import whole
 
 PART = "part.parquet"
 _LOCK = ".lock"
@@ -366,25 +367,15 @@ def swap(root: Path | str, path: str, change: Callable[[bytes | None], bytes | N
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         content = change(load(path))
-        if content is not None:
-            _swap(target, content)
-        return content is not None
+        if content is None:
+            return False
+        try:
+            whole.replace(target, content)
+        except OSError as error:
+            raise LakeUnusable(f"{target} cannot be written: {error.strerror}") from error
+        return True
     finally:
         os.close(lock)
-
-
-def _swap(target: Path, content: bytes) -> None:
-    aside = target.with_name(f".{uuid.uuid4().hex}{_TMP}")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        raise LakeUnusable(f"{target} cannot be written: {error.strerror}") from error
 
 
 def publish(folder: str, before: Generation | None, content: memoryview | bytes) -> Generation:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ import msgspec
 from htxdata.errors import CorruptPartition, UsageError
 from htxdata.market import Series
 from htxdata.schema import Dataset
-from htxdata.store import coverage, footer, layout
+from htxdata.store import coverage, footer, layout, whole
 from htxdata.store.footer import Span
 from htxdata.store.layout import Partition, Pattern, Selection
 from htxdata.store.place import Look, Root, Verbs, beside, root_of, verbs
@@ -238,11 +237,6 @@ def _save(root: Root, cached: dict[str, msgspec.Raw], fresh: dict[str, _Entry]) 
             del entries[path]
     entries.update({path: msgspec.Raw(_encode(entry)) for path, entry in fresh.items()})
     target = beside(root) / os.path.basename(CACHE)
-    aside = target.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
+    with contextlib.suppress(OSError):
         target.parent.mkdir(exist_ok=True, parents=isinstance(root, str))
-        aside.write_bytes(_encode(_Cache(_VERSION, entries)))
-        os.replace(aside, target)
-    except OSError:
-        with contextlib.suppress(OSError):
-            aside.unlink()
+        whole.replace(target, _encode(_Cache(_VERSION, entries)), lasting=False)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from htxdata.errors import LakeUnusable
+from htxdata.store import whole
 
 
 def set_aside(
@@ -26,9 +26,7 @@ def set_aside(
         target = folder / f"{name}.body"
         if not target.exists():
             for path, content in ((folder / f"{name}.json", json.dumps(said, indent=1).encode()), (target, body)):
-                aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-                aside.write_bytes(content)
-                os.replace(aside, path)
+                whole.replace(path, content)
     except OSError as error:
         raise LakeUnusable(f"the tape folder {str(tape)!r} cannot be written: {error.strerror}") from error
     return target
