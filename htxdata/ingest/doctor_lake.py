@@ -135,7 +135,7 @@ def _partitions(root: str, found: Found) -> Iterator[tuple[Dataset, str]]:
             continue
         entry = declared[name]
         yield from (
-            (entry, folder) for folder in _below(entry, f"{root}/{name}", layout.levels(entry), None, found)
+            (entry, folder) for folder in _below(entry, f"{root}/{name}", entry.path_columns, None, found)
         )
 
 

@@ -19,11 +19,11 @@ from htxdata.market import PERIODS, grid_of, is_glob
 from htxdata.research import asof, bars, cutting, incomplete, macros, periods, resample, stored, views
 from htxdata.research.asof import Known, Which
 from htxdata.research.runs import Columns
-from htxdata.schema import Dataset, dataset
+from htxdata.schema import DATASETS, Dataset, dataset
 from htxdata.schema.sql import select_list
 from htxdata.store import lake
 from htxdata.store.lake import EVER, Instant, instant_of, view_over
-from htxdata.store.layout import Pattern, Selection
+from htxdata.store.layout import Pattern, Selection, encode, texts
 from htxdata.timeline import Grid, Window, intersect, subtract
 
 _Cursor = duckdb.DuckDBPyConnection
@@ -46,6 +46,7 @@ class Lake(lake.Lake):
         super().__init__(root)
         self._database.execute(macros.BUCKETS)
         self._knows_venues = False
+        self._venues: set[str] = set()  # whose names were found right
 
     # ------------------------------------------------------------------------------------------ candles
 
@@ -65,9 +66,10 @@ class Lake(lake.Lake):
         ``[start, end)``. ``UsageError`` for what is no period.
         """
         declared = dataset(name)
-        names = [period] if isinstance(period, str) else list(period or ())
+        names = texts(period)
         if declared.density != "grid" or not names:
             return super().table(name, symbol, venue=venue, period=period, start=start, end=end)
+        self._check_names([declared], venue)
         exact = [each for each in dict.fromkeys(names) if not is_glob(each)]
         for each in exact:
             periods.check(each)
@@ -186,6 +188,7 @@ class Lake(lake.Lake):
         if declared.density != "grid" and name != "trades":
             raise UsageError(f"no bars are made of {name}: choose a dataset of candles, or trades")
         periods.check(period)
+        self._check_names([declared], venue)
         low, high = instant_of(start, "start"), instant_of(end, "end")
         rows: list[incomplete.Row] = []
         for key, known in stored.periods_of(self.root, declared, venue, symbol).items():
@@ -233,6 +236,7 @@ class Lake(lake.Lake):
             periods.check(size)
         else:
             cutting.cut(kind, size)  # type: ignore[arg-type]  # refuses texts
+        self._check_names([dataset("trades")], venue)
         low, high = instant_of(start, "start"), instant_of(end, "end")
         tables = []
         for key in stored.periods_of(self.root, dataset("trades"), venue, symbol):
@@ -298,6 +302,9 @@ class Lake(lake.Lake):
             "index_price": index_price, "quotes": quotes, "trades": trades,
         }  # fmt: skip
         whose = {name: which for name, which in wanted.items() if which}
+        for name, which in whose.items():
+            if isinstance(which, tuple):
+                self._check_names([asof.JOINS[name].declared], which[0])
         columns = relation.columns
         close = self._close(relation, at)
         keys = [each for each in ("venue", "symbol") if each in columns]
@@ -369,6 +376,29 @@ class Lake(lake.Lake):
         if "ZONE" not in kind:  # naive: UTC, as everywhere
             close = f"CAST({close} AS TIMESTAMP) AT TIME ZONE 'UTC'"
         return f"({close})"
+
+    # ---------------------------------------------------------------------------------------------- names
+
+    def _check_names(self, declared: Sequence[Dataset], venue: Pattern, period: Pattern = None) -> None:
+        super()._check_names(declared, venue, period)
+        for each in texts(venue):
+            if not is_glob(each) and each not in self._venues:
+                self._check_venue(declared, each)
+                self._venues.add(each)
+
+    def _check_venue(self, declared: Sequence[Dataset], name: str) -> None:
+        """A venue of ours, or one that somebody else has put into this lake. The lake is looked at first: importing the
+        venues takes 100 ms."""
+        if self._has_venue(declared, name):
+            return
+        ours = [venue for venue, _ in _venue_days()]
+        if name not in ours and not self._has_venue(DATASETS, name):
+            raise UsageError(f"venue={name!r} is not a venue: choose from {', '.join(ours)}")
+
+    def _has_venue(self, declared: Sequence[Dataset], name: str) -> bool:
+        return any(
+            self.verbs.is_folder(f"{self.root}/{each.name}/venue={encode(name)}") for each in declared if each.stored
+        )
 
     # ------------------------------------------------------------------------------------------------ SQL
 

@@ -18,20 +18,20 @@ import re
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import duckdb
 
 from htxdata.errors import CorruptPartition, LakeUnusable, UsageError
-from htxdata.market import Series
+from htxdata.market import PERIODS, Series, is_glob
 from htxdata.schema import DATASETS, Dataset, dataset
 from htxdata.schema.sql import select_list, view_columns
-from htxdata.store import findings, footer, ledger, narrow, place, reading
+from htxdata.store import findings, footer, layout, ledger, narrow, place, reading
 from htxdata.store.coverage import with_missing
 from htxdata.store.footer import Span
-from htxdata.store.layout import Pattern, Selection
+from htxdata.store.layout import Pattern, Selection, texts
 from htxdata.timeline import Window, from_datetime, parse_instant, to_datetime
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ class Lake:
             "" if instant is None else f" WHERE {known} <= TIMESTAMPTZ '{to_datetime(instant).isoformat()}'"
         )
         declared = dataset("index_constituents")
+        self._check_names([declared], venue)
 
         def make(cursor: duckdb.DuckDBPyConnection, views: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:
             return cursor.sql(
@@ -288,6 +289,7 @@ class Lake:
             raise UsageError(f"{name} has no files: use lake.{name}() or lake.sql()")
         if period is not None and not declared.has_period:
             raise UsageError(f"{name} has no periods: leave period out")
+        self._check_names([declared], venue, period)
         low, high = instant_of(start, "start"), instant_of(end, "end")
         window = Window(EVER.start if low is None else low, EVER.end if high is None else high)
         bounds = [
@@ -311,7 +313,9 @@ class Lake:
         venue: Pattern = None,
         period: Pattern = None,
     ) -> duckdb.DuckDBPyRelation:
-        """What is stored of each series, and the verdict on every hole; spans that are ``missing`` have no row."""
+        """What is stored of each series, and the verdict on every hole: ``missing`` is what lies between two spans and
+        was never asked for; before the first and after the last there is no row. ``period`` is a stored one."""
+        self._check_names(list(layout.stored_datasets(dataset)), venue, period)
         cursor = self._cursor()
         self._register_coverage(cursor, dataset, symbol, venue, period)
         return cursor.sql("SELECT * FROM coverage ORDER BY dataset, venue, symbol, period, span_start")
@@ -417,6 +421,13 @@ class Lake:
         return found
 
     # ---------------------------------------------------------------------------------------- plumbing
+
+    def _check_names(self, declared: Sequence[Dataset], venue: Pattern, period: Pattern = None) -> None:
+        """``UsageError`` for a name that can be of nothing. A symbol may be anything, and simply not be in the lake;
+        so may whatever a glob means, and a venue: the store knows none."""
+        for each in texts(period):
+            if not is_glob(each) and each not in PERIODS:
+                raise UsageError(f"period={each!r} is not a stored period: choose from {', '.join(PERIODS)}")
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:

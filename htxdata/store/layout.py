@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
 from htxdata.errors import UsageError
-from htxdata.market import PERIODS, Series
+from htxdata.market import PERIODS, Series, is_glob
 from htxdata.schema import DATASETS, Dataset, dataset
 from htxdata.timeline import Window, cells, label_of, window_of
 
@@ -137,8 +137,9 @@ Pattern = str | list[str] | tuple[str, ...] | None
 """One text, a glob (``*``, ``?``, ``[…]``), several of either, or ``None`` for all."""
 
 
-def is_exact(text: str) -> bool:
-    return not any(mark in text for mark in "*?[")
+def texts(pattern: Pattern) -> list[str]:
+    """What is spelled out in a pattern, texts and globs; none for ``None``."""
+    return [pattern] if isinstance(pattern, str) else list(pattern or ())
 
 
 def matches(pattern: Pattern, text: str) -> bool:
@@ -164,10 +165,10 @@ class Selection:
         pattern: Pattern = getattr(self, level)
         if pattern is None:
             return None
-        texts = [pattern] if isinstance(pattern, str) else list(pattern)
-        if not self.verbatim and not all(is_exact(text) for text in texts):
+        named = texts(pattern)
+        if not self.verbatim and any(map(is_glob, named)):
             return None
-        return [f"{level}={encode(text)}" for text in dict.fromkeys(texts)]
+        return [f"{level}={encode(text)}" for text in dict.fromkeys(named)]
 
     def takes(self, level: str, name: str) -> bool:
         """Whether a folder that was found at ``level`` is meant."""
@@ -180,13 +181,11 @@ class Selection:
         return matches(getattr(self, level), text)
 
 
-def levels(declared: Dataset) -> tuple[str, ...]:
-    """The names of the folder levels between the dataset and its time partitions."""
-    return declared.path_columns
-
-
 def stored_datasets(pattern: Pattern = None) -> Iterator[Dataset]:
-    """The datasets that have files and that ``pattern`` means."""
+    """The datasets that have files and that ``pattern`` means; ``UsageError`` for a name that is none of them."""
+    for name in texts(pattern):
+        if not is_glob(name) and not dataset(name).stored:
+            raise UsageError(f"{name} has no files: name a dataset that is stored")
     return (entry for entry in DATASETS if entry.stored and matches(pattern, entry.name))
 
 

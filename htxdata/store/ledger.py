@@ -61,7 +61,7 @@ def series(
         return
     top = f"{root}/{declared.name}"
     found = [top]
-    wanted = [(level, selection.names(level)) for level in layout.levels(declared)]
+    wanted = [(level, selection.names(level)) for level in declared.path_columns]
     for at, (level, names) in enumerate(wanted):
         if names is not None:
             found = [f"{path}/{name}" for path in found for name in names]
