@@ -19,7 +19,7 @@ from htxdata.ingest.doctor_lake import OURS, ROWS_S, WALK_S, Found
 from htxdata.ingest.doctor_terms import Check
 from htxdata.store import bucket, bucket_names, findings, footer, layout
 from htxdata.store.bucket import Bucket
-from htxdata.store.disk import PART
+from htxdata.store.generations import PART
 from htxdata.store.objects import Objects
 from htxdata.store.place import SCHEME, beside, root_of
 

@@ -19,7 +19,7 @@ from htxdata.errors import CorruptPartition, HtxdataError, StoreError, UsageErro
 from htxdata.ingest.doctor_terms import Check, Some, counted
 from htxdata.market import PERIODS
 from htxdata.schema import Dataset
-from htxdata.store import disk, findings, footer, layout, rows
+from htxdata.store import disk, findings, footer, generations, layout, rows
 
 WALK_S = 5.0
 ROWS_S = 2.0
@@ -188,7 +188,7 @@ def _partition(declared: Dataset, folder: str, found: Found, sound: list[tuple[D
     except (OSError, StoreError) as error:
         found.broken.add(f"{folder} ({_reason(error)})")
         return
-    expected = {disk.PART, _LOCK}
+    expected = {generations.PART, _LOCK}
     if opened is not None:
         newest, file = opened
         expected.add(os.path.basename(newest.path))
@@ -207,7 +207,7 @@ def _partition(declared: Dataset, folder: str, found: Found, sound: list[tuple[D
                 found.grown[declared.name] = octets + size, count + rows
         odd = names - expected
         if newest.number and _unlinked(folder, newest.path):
-            found.left.add(f"{folder}/{disk.PART} (not the newest generation)")
+            found.left.add(f"{folder}/{generations.PART} (not the newest generation)")
     else:
         odd = names - expected
     if odd:
@@ -240,7 +240,7 @@ def _is_part(folder: str, path: str) -> bool:
     except FileNotFoundError:  # superseded for longer than the grace
         return True
     try:
-        part = os.stat(f"{folder}/{disk.PART}")
+        part = os.stat(f"{folder}/{generations.PART}")
     except FileNotFoundError:
         return False
     return part.st_ino == own.st_ino or part.st_size == own.st_size

@@ -8,7 +8,14 @@
     merge      two versions of rows become one; pure
     coverage   verdicts on spans; pure
     place      where a lake is, and what the store asks of that place
-    disk       the verbs of a file system, and what survives a crash
+    disk       the verbs of a file system
+    generations  what the files of a partition are called; pure
+    drafts     files that grow until they are published
+    healing    what a writer that died left is finished
+    milestones the steps of a commit between which a process may die
+    lasting    what a power cut leaves
+    refusals   what a disk says against being written
+    whole      a small file that is written as a whole
     bucket     the same verbs of a bucket, made of conditional writes
     objects    the requests to a bucket, and what goes wrong with them
     partition  the commit, and reading one partition or series

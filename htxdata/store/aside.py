@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from htxdata.errors import RowsLost
 from htxdata.schema import Dataset
 from htxdata.schema.arrow import UNFIT
-from htxdata.store import disk
+from htxdata.store import generations, milestones, refusals
 from htxdata.store import rows as files
 from htxdata.store.footer import Footer
 from htxdata.store.place import Root, Verbs
@@ -51,14 +51,14 @@ class Times:
         self._count += len(times)
         self._loose += len(times)
         if self._loose > _IN_MEMORY:
-            with disk.telling(self._folder):
+            with refusals.telling(self._folder):
                 self._spill()
 
     def all(self) -> Any:
         """All times so far; no more may be added."""
         if self._file is None:
             return np.concatenate(self._held) if self._held else np.zeros(0, np.int64)
-        with disk.telling(self._folder):
+        with refusals.telling(self._folder):
             self._spill()
             self._file.flush()
         return np.memmap(self._file, dtype=np.int64, mode="r", shape=(self._count,))
@@ -94,8 +94,8 @@ class Aside:
     ) -> None:
         self._verbs, self._folder = verbs, folder
         self._digest = Digest(schema) if proof else None
-        disk.step("begin")
-        with disk.telling(folder):
+        milestones.step("begin")
+        with refusals.telling(folder):
             self._draft = verbs.draft(root, folder)
             self._sink = pa.OSFile(self._draft.path, "wb")
         self._writer = files.Writer(self._sink, schema)
@@ -106,27 +106,27 @@ class Aside:
         return self._writer.rows
 
     def write(self, table: pa.Table) -> None:
-        with disk.telling(self._folder):
+        with refusals.telling(self._folder):
             self._writer.write(table)
         if self._digest is not None:
             self._digest.add(table)
-        disk.step("half written")
+        milestones.step("half written")
 
     def flush(self) -> None:
-        with disk.telling(self._folder):
+        with refusals.telling(self._folder):
             self._writer.flush()
 
     def close(self, footer: Footer | None = None) -> None:
         if not self._closed:
             self._closed = True
-            with disk.telling(self._folder):
+            with refusals.telling(self._folder):
                 self._writer.close(footer or Footer())
                 self._sink.close()
 
     def publish(
         self,
         folder: str,
-        newest: disk.Generation | None,
+        newest: generations.Generation | None,
         footer: Footer,
         declared: Dataset,
         absorbed: Iterable[str] = (),
@@ -135,7 +135,7 @@ class Aside:
         if self._digest is not None:
             with self.opened(declared) as again:
                 prove(again, footer, self._digest)
-            disk.step("proved")
+            milestones.step("proved")
         self._verbs.publish_draft(folder, newest, self._draft, absorbed)
 
     @property

@@ -32,11 +32,12 @@ from typing import IO, TypeVar
 from urllib.parse import quote, unquote
 
 from htxdata.errors import LakeUnusable, StoreError
-from htxdata.store import disk, place
+from htxdata.store import disk, drafts, milestones, place, refusals
 from htxdata.store.bucket_look import Look
 from htxdata.store.bucket_names import ABSORBED, VERSION, generation, name_of, tag_of
 from htxdata.store.bucket_pieces import Held, Memory, Ranges, buffered
-from htxdata.store.disk import PART, Draft, Generation, Untidy
+from htxdata.store.drafts import Draft
+from htxdata.store.generations import PART, Generation, Untidy
 from htxdata.store.objects import LARGEST, NONE, Entry, Objects, Outrun
 
 _Made = TypeVar("_Made")
@@ -203,7 +204,7 @@ class Bucket:
         """``work(newest)``, and again from the newest where another published meanwhile: it must bear that."""
         self._prove(root)
         for attempt in itertools.count():
-            with disk.telling(folder), self._turn(folder) as held:
+            with refusals.telling(folder), self._turn(folder) as held:
                 try:
                     done = work(None if held is None else held.generation)
                 except Outrun:
@@ -243,7 +244,7 @@ class Bucket:
             yield
 
     def publish(self, folder: str, before: Generation | None, content: memoryview | bytes) -> Generation:
-        disk.step("begin")
+        milestones.step("begin")
         return self._put(folder, before, content, len(content))
 
     def publish_draft(
@@ -255,7 +256,7 @@ class Bucket:
             done = self._put(folder, before, file, size)
         for key in hidden:
             self.objects.delete(key)
-            disk.step("absorbed")
+            milestones.step("absorbed")
         draft.discard()
         return done
 
@@ -273,13 +274,13 @@ class Bucket:
                 raise StoreError(f"{folder}: publish() outside of alone()")
             with held[before.path].opened() as old:
                 self.objects.put(self.key(before.path), old, tag=None)
-            disk.step("kept")
-        disk.step("synced")
+            milestones.step("kept")
+        milestones.step("synced")
         tag = self.objects.put(self.key(f"{folder}/{PART}"), content, tag=tag)
-        disk.step("renamed")
+        milestones.step("renamed")
         if before is not None:
             held[before.path].replaced = True
-        disk.step("done")
+        milestones.step("done")
         return Generation(1, f"{folder}/{name_of(tag, size)}")
 
     def draft(self, root: place.Root, folder: str) -> Draft:
@@ -296,7 +297,7 @@ class Bucket:
                 raise LakeUnusable(
                     f"{aside} cannot be written ({error.strerror}): a commit to a bucket needs it; set XDG_CACHE_HOME"
                 ) from error
-            disk.clear(str(aside))
+            drafts.clear(str(aside))
             self._scratch = str(aside)
         return self._scratch
 
@@ -326,7 +327,7 @@ class Bucket:
 
     def drop(self, folder: str, name: str) -> None:
         self.objects.delete(self.key(f"{folder}/{name}"))
-        disk.step("dropped")
+        milestones.step("dropped")
 
     def swap(self, root: place.Root, path: str, change: Callable[[bytes | None], bytes | None]) -> bool:
         self._prove(root)
@@ -360,7 +361,7 @@ class Bucket:
         hidden = self.key(f"{folder}/.absorbed-{name}.away")
         self.objects.put(hidden, found.content, tag=None)
         self.objects.delete(key)
-        disk.step("hidden")
+        milestones.step("hidden")
         return hidden
 
     def _forget(self, folder: str, grace: float, *, of_newest: bool = False) -> None:
@@ -378,7 +379,7 @@ class Bucket:
             name = entry.key.rpartition("/")[2]
             if VERSION.fullmatch(name) and (name != current or of_newest) and entry.age >= grace:
                 self.objects.delete(entry.key)
-                disk.step("unlinked")
+                milestones.step("unlinked")
 
     def _prove(self, root: place.Root) -> None:
         """That the server heeds conditions. An object of no content is left, which says when it was tried."""

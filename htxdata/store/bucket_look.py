@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from htxdata.store.bucket_names import generation
-from htxdata.store.disk import PART, Generation
+from htxdata.store.generations import PART, Generation
 
 if TYPE_CHECKING:
     from htxdata.store.bucket import Bucket

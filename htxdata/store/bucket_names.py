@@ -6,7 +6,7 @@ import os
 import re
 from urllib.parse import quote, unquote
 
-from htxdata.store.disk import Generation
+from htxdata.store.generations import Generation
 from htxdata.store.objects import Entry, Found
 
 VERSION = re.compile(r"\.v-([^/]+)-(\d+)\.pq")

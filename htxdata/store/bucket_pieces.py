@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import IO, TYPE_CHECKING
 
 from htxdata.store.bucket_names import tag_of
-from htxdata.store.disk import PART, Generation
+from htxdata.store.generations import PART, Generation
 from htxdata.store.objects import Outrun
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from htxdata.errors import BadReply, CorruptPartition, RowsLost, StoreError
 from htxdata.market import PERIODS, Series
 from htxdata.schema import Dataset, dataset
 from htxdata.schema.arrow import arrow_schema, conform
-from htxdata.store import disk, footer, layout, ledger, merge, rows, slices
+from htxdata.store import drafts, footer, generations, layout, ledger, merge, rows, slices
 from htxdata.store.aside import Aside
 from htxdata.store.coverage import Asked
 from htxdata.store.footer import Footer
@@ -125,7 +125,7 @@ def compact_lake(
         except CorruptPartition as error:
             done = Compacted(left=(str(error),))
         report.add(partition, done)
-    report.removed += disk.sweep(str(store.beside), _ABANDONED)
+    report.removed += drafts.sweep(str(store.beside), _ABANDONED)
     report.seconds = time.monotonic() - began
     return report
 
@@ -166,7 +166,7 @@ def _alone(partition: Partition, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _rewritten(
-    store: Store, partition: Partition, folder: str, newest: disk.Generation | None
+    store: Store, partition: Partition, folder: str, newest: generations.Generation | None
 ) -> Compacted:
     """Write the newest generation anew where it is not laid out, or not sorted, as it should be."""
     declared = dataset(partition.dataset)

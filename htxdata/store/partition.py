@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from htxdata.errors import LakeUnusable, StoreError
 from htxdata.market import PERIODS, Series, grid_of
 from htxdata.schema import Dataset, dataset
-from htxdata.store import coverage, disk, footer, layout, ledger, place
+from htxdata.store import coverage, disk, footer, generations, layout, ledger, milestones, place
 from htxdata.store.coverage import Asked
 from htxdata.store.footer import Footer, SourceFile, Span
 from htxdata.store.layout import Partition, Pattern
@@ -110,7 +110,7 @@ class Store:
             return Committed()
         from htxdata.store import merge, rows
 
-        def work(newest: disk.Generation | None) -> Committed | None:
+        def work(newest: generations.Generation | None) -> Committed | None:
             nonlocal new
             if newest is not None and (new is None or not new.num_rows):
                 return self._restate(partition, newest, asked, grid, files)
@@ -179,7 +179,7 @@ class Store:
     def _restate(
         self,
         partition: Partition,
-        newest: disk.Generation,
+        newest: generations.Generation,
         asked: Sequence[Asked],
         grid: Grid | None,
         files: tuple[SourceFile, ...],
@@ -320,14 +320,14 @@ def hand_over(lost: pa.Table, won: pa.Table | None, on_replace: OnReplace) -> No
 
 
 def _publish_restated(
-    store: Store, folder: str, newest: disk.Generation, file: IO[bytes], after: Footer
+    store: Store, folder: str, newest: generations.Generation, file: IO[bytes], after: Footer
 ) -> None:
     end, tail = footer.restated(file, newest.path, after)
     file.seek(0)
     if end <= _COPIED_AT_ONCE:
         store.verbs.publish(folder, newest, file.read(end) + tail)
         return
-    disk.step("begin")
+    milestones.step("begin")
     with store.verbs.draft(store.root, folder) as draft:
         with open(draft.path, "wb") as copy:
             while end:

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from htxdata.errors import LakeUnusable
 from htxdata.store import disk
-from htxdata.store.disk import Draft, Generation, Untidy
+from htxdata.store.drafts import Draft
+from htxdata.store.generations import Generation, Untidy
 
 Root = Path | str
 SCHEME = "s3://"

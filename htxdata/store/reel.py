@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from htxdata.errors import LakeUnusable, StoreError
-from htxdata.store import tape
+from htxdata.store import lasting, refusals, tape
 from htxdata.store.tape import HEAD, Record, Torn
 from htxdata.timeline import label_of
 
@@ -69,14 +69,14 @@ class Reel:
         folder = root / f"venue={venue}" / f"feed={feed}" / f"date={label_of('day', opened_at)}"
         self.path = folder / f"{opened_at:016d}-{os.getpid()}-{uuid.uuid4().hex[:8]}{SUFFIX}"
         try:
-            tape.make_folder(folder)
+            lasting.make_folder(folder)
             self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             # Who asks whether it is live holds it for an instant; until something is on it, nobody reads it.
             fcntl.flock(self._fd, fcntl.LOCK_EX)
-            tape.sync_folder(folder)
+            lasting.sync_folder(folder)
         except OSError as error:
             self.abandon()
-            if error.errno in tape.FULL:
+            if error.errno in refusals.FULL:
                 raise StoreError(tape.sentence(root, error)) from error
             raise LakeUnusable(
                 f"the tape folder {str(root)!r} cannot be written: {error.strerror}"
@@ -111,7 +111,7 @@ class Reel:
         self._open()
         try:
             for piece in self._pending:
-                tape.write_all(self._fd, piece)
+                lasting.write_all(self._fd, piece)
         except OSError as error:
             self.abandon()
             raise StoreError(tape.sentence(self._root, error)) from error

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from htxdata.errors import StoreError
 from htxdata.schema import Dataset, dataset
 from htxdata.schema.arrow import UNFIT, arrow_schema
-from htxdata.store import disk, merge, rows
+from htxdata.store import generations, merge, rows
 from htxdata.store.aside import Aside, Times, Unfit
 from htxdata.store.coverage import Asked
 from htxdata.store.footer import Footer, SourceFile
@@ -176,7 +176,7 @@ class Writer:
         folder = self._store.folder(self.partition)
         verbs = self._store.verbs
 
-        def commit(newest: disk.Generation | None) -> Committed:
+        def commit(newest: generations.Generation | None) -> Committed:
             with ExitStack() as stack:
                 if self._absorbed and verbs.stamp(f"{folder}/{self._absorbed}") != self._stamp:
                     raise Unsteady("it changed while it was read")
@@ -240,7 +240,7 @@ class _Commit:
     def _judged(self, before: Footer, times: Any, heard: int) -> Footer:
         return judged(self.dataset, self.partition, self.grid, before, self.asked, times, heard, self.files)
 
-    def _publish(self, file: Aside, newest: disk.Generation | None, after: Footer, changed: bool = True) -> None:
+    def _publish(self, file: Aside, newest: generations.Generation | None, after: Footer, changed: bool = True) -> None:
         if changed:
             absorbed = [self.absorbed] if self.absorbed else []
             file.publish(self.folder, newest, after, self.dataset, absorbed)
@@ -250,7 +250,7 @@ class _Commit:
     def _losers(self, stage: _Stage) -> _Lost:
         return _Lost(self.on_replace, list(stage.lost.pairs), stage.lost.count)
 
-    def first(self, stage: _Stage, newest: disk.Generation | None, before: Footer) -> Committed:
+    def first(self, stage: _Stage, newest: generations.Generation | None, before: Footer) -> Committed:
         """There are no rows yet: the draft is the partition."""
         heard = sum(int(counts.sum()) for counts in stage.unfit.blocks())
         after = self._judged(before, stage.times.all(), heard)
@@ -258,7 +258,7 @@ class _Commit:
         self._publish(stage.file, newest, after)
         return Committed(stage.file.rows, 0, stage.file.rows, True, heard)
 
-    def merged(self, stage: _Stage, newest: disk.Generation | None, reader: rows.Reader) -> Committed:
+    def merged(self, stage: _Stage, newest: generations.Generation | None, reader: rows.Reader) -> Committed:
         """Old and new rows, slice by slice."""
         seen = Unrepeated(self.dataset)
         lost = self._losers(stage)
@@ -290,7 +290,7 @@ class _Commit:
             self._publish(out, newest, after, changed)
             return Committed(added, replaced, out.rows, changed, heard)
 
-    def at_once(self, stage: _Stage, newest: disk.Generation | None) -> Committed:
+    def at_once(self, stage: _Stage, newest: generations.Generation | None) -> Committed:
         """A key may repeat at another time: only the whole partition can tell."""
         old, before = None, Footer()
         if newest is not None:

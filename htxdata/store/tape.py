@@ -17,7 +17,6 @@ only together) and pays one ``fsync`` for them. A snapshot is a rare event: a bl
 
 from __future__ import annotations
 
-import errno
 import json
 import mmap
 import os
@@ -34,6 +33,7 @@ from typing import Any, NamedTuple
 from isal.isal_zlib import crc32  # zlib's, at nine times its speed
 
 from htxdata.errors import LakeUnusable, StoreError
+from htxdata.store import lasting, refusals
 from htxdata.timeline import label_of
 
 MAGIC = b"\x89tp1"
@@ -150,7 +150,7 @@ class Tape:
                 if self._file < 0 or day != self._date:
                     self._begin(day, block[0].received_at)
                 try:
-                    write_all(self._file, encode(block))
+                    lasting.write_all(self._file, encode(block))
                     os.fsync(self._file)
                 except OSError as error:
                     self._leave()
@@ -161,13 +161,13 @@ class Tape:
         folder = self._folder / f"date={day}"
         name = f"{received_at:016d}-{os.getpid()}-{uuid.uuid4().hex[:8]}{SUFFIX}"
         try:
-            make_folder(folder)
+            lasting.make_folder(folder)
             self._file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             self._date = day
-            sync_folder(folder)
+            lasting.sync_folder(folder)
         except OSError as error:
             self._leave()
-            if error.errno in FULL:
+            if error.errno in refusals.FULL:
                 raise StoreError(sentence(self._root, error)) from error
             raise LakeUnusable(
                 f"the tape folder {str(self._root)!r} cannot be written: {error.strerror}"
@@ -191,38 +191,10 @@ class Tape:
         self.close()
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
 def sentence(root: Path, error: OSError) -> str:
-    if error.errno in FULL:
+    if error.errno in refusals.FULL:
         return f"the disk is full: what was heard could not be put on the tape {str(root)!r}"
     return f"the tape {str(root)!r} cannot be written: {error.strerror or error}"
-
-
-def write_all(file: int, content: bytes | memoryview) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(file, view) :]
-
-
-def make_folder(folder: Path) -> None:
-    """Create ``folder`` and what lacks above it, each on the disk before its child."""
-    missing = []
-    while not folder.is_dir():
-        missing.append(folder)
-        folder = folder.parent
-    for path in reversed(missing):
-        path.mkdir(exist_ok=True)
-        sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 # ------------------------------------------------------------------------------------------------- reading

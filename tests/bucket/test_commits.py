@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from htxdata.errors import LakeUnusable, StoreError
-from htxdata.store import Asked, Store, bucket, disk, open_lake
+from htxdata.store import Asked, Store, bucket, milestones, open_lake
 from htxdata.store.compact import compact_lake
 from htxdata.timeline import HOUR, Window
 from tests.bucket.conftest import client
@@ -255,28 +255,28 @@ def test_a_commit_that_dies_is_there_wholly_or_not_at_all(
             store.commit(JANUARY, new)
 
     steps: list[str] = []
-    monkeypatch.setattr(disk, "step", steps.append)
+    monkeypatch.setattr(milestones, "step", steps.append)
     store.commit(JANUARY, candles(range(3), 1.0))
     commit()
     assert "kept" in steps
     assert steps.index("kept") < steps.index("renamed", steps.index("kept"))
     for die in sorted(set(steps)):
         client(server).delete_object(Bucket=place, Key=f"a/lake/{JANUARY.folder}/part.parquet")
-        monkeypatch.setattr(disk, "step", lambda name: None)
+        monkeypatch.setattr(milestones, "step", lambda name: None)
         store.commit(JANUARY, candles(range(3), 1.0))
 
         def step(name: str, die: str = die) -> None:
             if name == die:
                 raise _Killed(name)
 
-        monkeypatch.setattr(disk, "step", step)
+        monkeypatch.setattr(milestones, "step", step)
         with contextlib.suppress(_Killed):
             commit()
         found = closes(store.read(JANUARY))
         assert found == (dict.fromkeys(range(count), 2.0) if die in ("renamed", "done", "unlinked") else before), die
         seen = [key.rpartition("/")[2] for key in keys(server, place)]
         assert [name for name in seen if not name.startswith(".")] == ["part.parquet"]
-        monkeypatch.setattr(disk, "step", lambda name: None)
+        monkeypatch.setattr(milestones, "step", lambda name: None)
         commit()
         assert closes(store.read(JANUARY)) == dict.fromkeys(range(count), 2.0)
     scratch = Path(store.verbs.scratch(""))
@@ -336,10 +336,10 @@ def test_a_compaction_that_dies_after_it_hid_a_foreign_file_is_finished_by_the_n
             if name == die:
                 raise _Killed(name)
 
-        monkeypatch.setattr(disk, "step", step)
+        monkeypatch.setattr(milestones, "step", step)
         with pytest.raises(_Killed):
             compact_lake(store)
-        monkeypatch.setattr(disk, "step", lambda name: None)
+        monkeypatch.setattr(milestones, "step", lambda name: None)
         seen = [key.rpartition("/")[2] for key in keys(server, place)]
         assert [name for name in seen if not name.startswith(".")] == ["part.parquet"], die
         assert compact_lake(store).left == []

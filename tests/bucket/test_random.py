@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from htxdata.store import Store, disk
+from htxdata.store import Store, milestones
 from htxdata.store.compact import compact
 from tests.bucket.conftest import client
 from tests.bucket.server import Fault, Server, Weather
@@ -104,14 +104,14 @@ def test_a_bucket_becomes_what_a_folder_becomes(place: str, server: Server, weat
                 if die is not None and len(steps) > die:
                     raise _Killed(name)
 
-            disk.step = step
+            milestones.step = step
             try:
                 commit(store)
                 died = False
             except _Killed:
                 died = True
             finally:
-                disk.step = lambda name: None
+                milestones.step = lambda name: None
                 weather.before = None
                 weather.faults.clear()
             if outrun and not pending:

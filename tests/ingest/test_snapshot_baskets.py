@@ -27,7 +27,7 @@ from htxdata.protocol.wire import Reply, Request
 from htxdata.sandbox import Faults, Rule, Sandbox, baskets, linear_indicative
 from htxdata.schema import dataset
 from htxdata.schema.arrow import conform
-from htxdata.store import disk, open_lake, tape
+from htxdata.store import milestones, open_lake, tape
 from htxdata.store.coverage import with_missing
 from htxdata.store.partition import Store
 from htxdata.timeline import DAY, HOUR, MINUTE, SECOND, parse_instant
@@ -414,7 +414,7 @@ def test_a_look_that_dies_leaves_nothing_half_done(tmp_path: Path, monkeypatch: 
                 raise Killed(name)
 
         with monkeypatch.context() as patched:
-            patched.setattr(disk, "step", dying)
+            patched.setattr(milestones, "step", dying)
             try:
                 note(store, new, SHAPES[3])
                 break

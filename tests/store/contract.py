@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from htxdata.store.disk import Generation
+from htxdata.store.generations import Generation
 from htxdata.store.place import Root, Verbs
 
 

@@ -22,7 +22,7 @@ from htxdata.cli import main
 from htxdata.errors import CorruptPartition, RowsLost
 from htxdata.ingest.revisions import keeper
 from htxdata.schema import dataset
-from htxdata.store import Partition, Store, disk, footer, open_lake, rows
+from htxdata.store import Partition, Store, disk, drafts, footer, milestones, open_lake, rows
 from htxdata.store.aside import Digest
 from htxdata.store.compact import Compacted, compact, compact_lake
 from tests.store.build import D_LATE, DAY_OF_TRADES, JANUARY, asked, candles, closes, trades
@@ -189,7 +189,7 @@ def test_what_the_dead_left_goes(tmp_path: Path) -> None:
         (hidden / name).write_bytes(b"half")
         stamp = (hidden / name).stat().st_mtime - age
         os.utime(hidden / name, (stamp, stamp))
-    with disk.Draft(tmp_path, str(folder)) as draft:
+    with drafts.Draft(tmp_path, str(folder)) as draft:
         assert compact_lake(store).removed == 2
         assert Path(draft.path).exists()
     assert len(list(folder.glob(".g*.pq"))) == 2
@@ -371,8 +371,8 @@ class Crash(BaseException):
 
 def test_compaction_that_dies_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Old or new, never torn, for us and for whoever globs; the next run finishes, and the one after does nothing."""
-    alive, discard = [True], disk.Draft.discard
-    monkeypatch.setattr(disk.Draft, "discard", lambda self: discard(self) if alive[0] else self.close())
+    alive, discard = [True], drafts.Draft.discard
+    monkeypatch.setattr(drafts.Draft, "discard", lambda self: discard(self) if alive[0] else self.close())
     extra = [(700 + place, str(9000 + place), 1.0) for place in range(3)]
     with small():
         pattern = lake(tmp_path / "pattern", grace=0, count=9)
@@ -392,14 +392,14 @@ def test_compaction_that_dies_at_any_step(tmp_path: Path, monkeypatch: pytest.Mo
                     alive[0] = False
                     raise Crash(name)
 
-            disk.step = fuse
+            milestones.step = fuse
             try:
                 compact_lake(store, keeper=keeper)
                 died = False
             except Crash:
                 died = True
             finally:
-                disk.step = lambda name: None
+                milestones.step = lambda name: None
                 alive[0] = True
             over = reached.count("renamed") == 2  # the candles come first
             assert stored(store) == ([*rising(9), *extra] if over else rising(9))
@@ -433,7 +433,7 @@ _KILLED = """
 import os, signal, sys
 import pandas  # pyarrow would import it anew in every child
 from htxdata.ingest.revisions import keeper
-from htxdata.store import Store, disk
+from htxdata.store import Store, milestones
 from htxdata.store.compact import compact_lake
 
 sys.stdin.readline()
@@ -447,7 +447,7 @@ for line in sys.stdin:
         left[0] -= 1
         if left[0] < 0:
             os.kill(os.getpid(), signal.SIGKILL)
-    disk.step = step
+    milestones.step = step
     compact_lake(Store(root, grace=0), keeper=keeper)
     os._exit(0)
 """
@@ -506,7 +506,7 @@ def test_a_commit_in_between_is_not_lost(tmp_path: Path, monkeypatch: pytest.Mon
             thread.start()
             started.wait(5)
 
-    monkeypatch.setattr(disk, "step", step)
+    monkeypatch.setattr(milestones, "step", step)
     assert compact(store, JANUARY).rewritten
     thread.join(10)
     assert others[0].added == 1
@@ -528,11 +528,11 @@ def test_readers_see_every_row_once(tmp_path: Path) -> None:
             assert found in ((50, 50), (51, 51))
             seen.append(found[0])
 
-        disk.step = step
+        milestones.step = step
         try:
             compact_lake(store)
         finally:
-            disk.step = lambda name: None
+            milestones.step = lambda name: None
             front.close()
     assert seen == sorted(seen)
     assert {50, 51} == set(seen)

@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from htxdata.store import Partition, Store, disk, open_lake
+from htxdata.store import Partition, Store, milestones, open_lake
 from tests.store.build import JANUARY, LATE, T0, asked, candles, closes
 
 REVISIONS = Partition("kline_revisions", JANUARY.venue, JANUARY.symbol, JANUARY.period, JANUARY.label)
@@ -34,7 +34,7 @@ class Crash(BaseException):
 
 
 class Fuse:
-    """Stands in for ``disk.step``; dies at the n-th step from now, and remembers which steps were reached."""
+    """Stands in for ``milestones.step``; dies at the n-th step from now, and remembers which steps were reached."""
 
     def __init__(self, steps: int | None = None) -> None:
         self.left, self.reached = steps, []  # type: ignore[var-annotated]
@@ -66,7 +66,7 @@ class Commits(RuleBasedStateMachine):
         self.duck = duckdb.connect(config={"threads": 1})
 
     def teardown(self) -> None:
-        disk.step = lambda name: None
+        milestones.step = lambda name: None
         if hasattr(self, "lake"):
             self.lake.close()
             self.duck.close()
@@ -97,7 +97,7 @@ class Commits(RuleBasedStateMachine):
                 lost.add((minute, old[0] if at >= old[1] else close))
         for minute in range(first, first + length):
             verdicts[minute] = "present" if minute in rows else verdict
-        fuse = disk.step = Fuse(crash)
+        fuse = milestones.step = Fuse(crash)
         writer = self.stores[store]
         inside: list[int] = []
 
@@ -121,7 +121,7 @@ class Commits(RuleBasedStateMachine):
             visible, self.healed = True, True
             self.revised |= lost
         finally:
-            disk.step = lambda name: None
+            milestones.step = lambda name: None
         if visible:
             if rows != self.rows:
                 self.before = self.rows
@@ -131,7 +131,7 @@ class Commits(RuleBasedStateMachine):
     @rule(crash=st.none() | st.integers(0, 4))
     def heal(self, crash: int | None) -> None:
         """A commit of nothing finishes what the dead one left; it may die as well."""
-        disk.step = Fuse(crash)
+        milestones.step = Fuse(crash)
         try:
             self.stores[0].commit(JANUARY, None, [])
             self.stores[0].commit(REVISIONS, None, [])
@@ -139,7 +139,7 @@ class Commits(RuleBasedStateMachine):
         except Crash:
             pass
         finally:
-            disk.step = lambda name: None
+            milestones.step = lambda name: None
 
     @invariant()
     def readers_agree(self) -> None:
@@ -207,14 +207,14 @@ def test_a_commit_that_dies_at_any_step_is_done_or_not_done(tmp_path: Path, step
     store = Store(tmp_path, grace=0)
     for minute in (1, 2):
         store.commit(JANUARY, candles([minute]), [asked(minute, minute + 1)])
-    fuse = disk.step = Fuse(steps)
+    fuse = milestones.step = Fuse(steps)
     try:
         store.commit(JANUARY, candles([3]), [asked(3, 4)])
         died = False
     except Crash:
         died = True
     finally:
-        disk.step = lambda name: None
+        milestones.step = lambda name: None
     assert died == (steps < 10), fuse.reached
     there = {1: 1.5, 2: 1.5, 3: 1.5} if "renamed" in fuse.reached else {1: 1.5, 2: 1.5}
     assert closes(store.read(JANUARY)) == there

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from htxdata.errors import StoreError
-from htxdata.store import disk
+from htxdata.store import disk, generations
 from htxdata.store.place import Verbs
 from tests.store.contract import DiskContract
 
@@ -30,12 +30,12 @@ class TestLocalDisk(DiskContract):
 def test_a_listing_that_is_outrun_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with disk.locked(tmp_path, f"{tmp_path}/p") as before:
         disk.publish(f"{tmp_path}/p", before, b"here")
-    real, gone = disk.newest, [disk.Generation(7, f"{tmp_path}/p/.g000000007.pq")]
+    real, gone = disk.newest, [generations.Generation(7, f"{tmp_path}/p/.g000000007.pq")]
     monkeypatch.setattr(disk, "newest", lambda folder: gone.pop() if gone else real(folder))
     found = disk.open_newest(f"{tmp_path}/p")
     assert found is not None
     with found[1] as file:
         assert (found[0].number, file.read()) == (1, b"here")
-    monkeypatch.setattr(disk, "newest", lambda folder: disk.Generation(7, f"{tmp_path}/p/.g000000007.pq"))
+    monkeypatch.setattr(disk, "newest", lambda folder: generations.Generation(7, f"{tmp_path}/p/.g000000007.pq"))
     with pytest.raises(StoreError, match="vanish"):
         disk.open_newest(f"{tmp_path}/p")

@@ -23,6 +23,7 @@ from htxdata.store import (
     Store,
     disk,
     lake_coverage,
+    lasting,
     merge,
     partition,
     rows,
@@ -302,7 +303,7 @@ def test_a_full_disk_leaves_what_was_committed(tmp_path: Path, monkeypatch: pyte
         with open("/dev/full", "wb", buffering=0) as nowhere:
             nowhere.write(view)
 
-    monkeypatch.setattr(disk, "_write", full)
+    monkeypatch.setattr(lasting, "write_all", full)
     with pytest.raises(StoreError, match="the disk is full"):
         store.commit(JANUARY, candles([2]), [])
     assert snapshot(tmp_path) == before

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from htxdata.store import Store, disk
+from htxdata.store import Store, generations, milestones
 from htxdata.store.compact import compact
 from tests.store.build import DAY_OF_TRADES, JANUARY, Trade, asked, candles, closes, said, trades
 from tests.store.test_stream import ask, numbers, rising, small
@@ -94,7 +94,7 @@ def test_a_power_cut_leaves_what_was_acknowledged_and_no_torn_file(
         assert found in allowed
         covered = [(begin, end) for begin, end, _, _ in said(Store(left).spans(JANUARY))]
         assert covered == ([(0, len(found))] if found else []), "rows and what they prove are one"
-        part = left / JANUARY.folder / disk.PART
+        part = left / JANUARY.folder / generations.PART
         if part.exists():
             assert closes(pq.read_table(part, partitioning=None)) in (*states, *allowed), "a stranger's file is whole"
 
@@ -105,7 +105,7 @@ def test_a_power_cut_leaves_what_was_acknowledged_and_no_torn_file(
         power.look = lambda: None
         states.append(after)
         look(after)
-        assert (power.cut(tmp_path / "cuts", names=names) / "lake" / JANUARY.folder / disk.PART).exists()
+        assert (power.cut(tmp_path / "cuts", names=names) / "lake" / JANUARY.folder / generations.PART).exists()
 
 
 @pytest.mark.parametrize("names", [False, True], ids=["names of the last sync", "names as they are"])
@@ -147,7 +147,7 @@ def test_what_is_absorbed_is_gone_from_the_disk_before_strangers_see_it_elsewher
     pq.write_table(candles([1]), folder / "data_0.parquet")
     seen: list[set[str]] = []
     monkeypatch.setattr(
-        disk, "step", lambda name: seen.append(power.synced(folder)) if name == "linked aside" else None
+        milestones, "step", lambda name: seen.append(power.synced(folder)) if name == "linked aside" else None
     )
     assert compact(store, JANUARY).absorbed == 1
     assert closes(store.read(JANUARY)) == {0: 1.5, 1: 1.5}

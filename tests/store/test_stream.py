@@ -27,8 +27,9 @@ from htxdata.store import (
     Partition,
     Store,
     aside,
-    disk,
+    drafts,
     keys,
+    milestones,
     partition,
     rows,
     stream,
@@ -378,7 +379,7 @@ def test_a_draft_that_was_taken_for_dead_is_made_anew(
         lock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with disk.Draft(tmp_path, f"{tmp_path}/p") as draft:
+    with drafts.Draft(tmp_path, f"{tmp_path}/p") as draft:
         assert Path(draft.path).exists()
         assert Path(draft.path) != seen[0]
     assert not any((tmp_path / "p").iterdir())
@@ -394,8 +395,8 @@ def test_a_commit_that_dies_at_any_step_is_done_or_not_done(
     """With and without rows before: what is seen is the old state or the new one, and the next lock tidies up."""
     old, new = rising(8), rising(21)
     # The dead remove nothing; but their locks go with them.
-    alive, discard = [True], disk.Draft.discard
-    monkeypatch.setattr(disk.Draft, "discard", lambda self: discard(self) if alive[0] else self.close())
+    alive, discard = [True], drafts.Draft.discard
+    monkeypatch.setattr(drafts.Draft, "discard", lambda self: discard(self) if alive[0] else self.close())
     for before in (False, True):
         for steps in range(200):
             store = Store(tmp_path / f"{before}{steps}", grace=0)
@@ -411,7 +412,7 @@ def test_a_commit_that_dies_at_any_step_is_done_or_not_done(
                 if before:
                     store.commit_sorted(DAY_OF_TRADES, [trades(old)], [ask(0, 10)], files=[FILE])
                 writer = store.writer(DAY_OF_TRADES)
-                disk.step = fuse
+                milestones.step = fuse
                 try:
                     writer.write(trades(new))
                     writer.commit([ask(0, 25)])
@@ -419,7 +420,7 @@ def test_a_commit_that_dies_at_any_step_is_done_or_not_done(
                 except Crash:
                     died = True
                 finally:
-                    disk.step = lambda name: None
+                    milestones.step = lambda name: None
                     writer.abort()
                     alive[0] = True
                 expected = new if "renamed" in reached else old if before else None
