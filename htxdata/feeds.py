@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from htxdata.research.feeds.engines import Exported
     from htxdata.research.feeds.source import Source
     from htxdata.research.lake import Lake
-    from htxdata.store.lake import Instant
+    from htxdata.store.instants import Instant
 
 __all__ = [
     "HolesWarning", "backtesting", "backtrader", "export", "freqtrade", "hftbacktest", "lean",

@@ -22,8 +22,9 @@ from htxdata.research.runs import Columns
 from htxdata.schema import DATASETS, Dataset, dataset
 from htxdata.schema.sql import select_list
 from htxdata.store import lake
-from htxdata.store.lake import EVER, Instant, instant_of, view_over
+from htxdata.store.instants import EVER, Instant, instant_of, window_of
 from htxdata.store.layout import Pattern, Selection, encode, texts
+from htxdata.store.views import view_over, where
 from htxdata.timeline import Grid, Window, intersect, subtract
 
 _Cursor = duckdb.DuckDBPyConnection
@@ -96,13 +97,13 @@ class Lake(lake.Lake):
                 parts.append(f"SELECT {select_list(declared)} FROM _made")
             if paths or not made:
                 parts.append(
-                    f"SELECT * FROM ({view_over(declared, paths)}){stored.where(declared, low, high)}"
+                    f"SELECT * FROM ({view_over(declared, paths)}){where(declared, low, high)}"
                 )
             order = " ORDER BY venue, symbol, period, open_time" if len(parts) > 1 else ""
             return cursor.sql(" UNION ALL ".join(parts) + order)
 
         wanted_files = (
-            {declared.name: (Selection(venue, symbol, kept), stored.window_of(low, high))} if kept else {}
+            {declared.name: (Selection(venue, symbol, kept), window_of(low, high))} if kept else {}
         )
         return self._bound(make, wanted_files)
 
@@ -253,7 +254,7 @@ class Lake(lake.Lake):
         self, key: tuple[str, str], kind: str, size: Grid | float | str, low: int | None, high: int | None
     ) -> Columns:
         grid = size if isinstance(size, Grid) else None
-        window = stored.openings(grid, low, high) if grid else stored.window_of(low, high)
+        window = stored.openings(grid, low, high) if grid else window_of(low, high)
 
         def make(cursor: _Cursor, files: _Files) -> Columns:
             known = stored.known(files["trades"])

@@ -15,9 +15,10 @@ from htxdata.research.runs import Columns
 from htxdata.schema import Dataset, dataset
 from htxdata.store import footer, ledger
 from htxdata.store.footer import Span
-from htxdata.store.lake import EVER, view_over
+from htxdata.store.instants import EVER
 from htxdata.store.layout import Pattern, Selection
 from htxdata.store.place import Root, verbs
+from htxdata.store.views import view_over
 from htxdata.timeline import Grid, Window, to_datetime
 
 KNOWN = frozenset({"present", "empty"})

@@ -24,7 +24,11 @@
     ledger     the footers of a whole lake, and their cache
     narrow     which series a SQL statement can touch; pure
     reading    what a SQL statement may do; pure
-    lake       DuckDB: views and table functions
+    lake       DuckDB: answers to whoever reads
+    tables     a method for every dataset
+    views      what a lake is asked, as the text of SQL; pure
+    instants   instants as they are written; pure
+    damage     which file of an answer is damaged
     duck_files what DuckDB opens of a bucket
 
 What may not live here: a venue, a request, a decision about what to fetch. DuckDB is imported by ``lake`` alone,

@@ -12,35 +12,28 @@ So it is in a bucket, whose generations DuckDB reads through ``store/duck_files.
 
 from __future__ import annotations
 
-import contextlib
-import datetime as dt
 import re
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import duckdb
 
-from htxdata.errors import CorruptPartition, LakeUnusable, UsageError
-from htxdata.market import PERIODS, Series, is_glob
+from htxdata.errors import LakeUnusable, UsageError
+from htxdata.market import PERIODS, is_glob
 from htxdata.schema import DATASETS, Dataset, dataset
-from htxdata.schema.sql import select_list, view_columns
-from htxdata.store import findings, footer, layout, ledger, narrow, place, reading
-from htxdata.store.coverage import with_missing
-from htxdata.store.footer import Span
+from htxdata.store import damage, findings, layout, ledger, narrow, place, reading, views
+from htxdata.store.instants import EVER, Instant, instant_of, window_of
 from htxdata.store.layout import Pattern, Selection, texts
-from htxdata.timeline import Window, from_datetime, parse_instant, to_datetime
+from htxdata.store.tables import Tables
+from htxdata.timeline import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Instant = str | int | dt.date | dt.datetime | None
-"""ISO 8601 text, a date (midnight UTC), a datetime (naive: UTC), microseconds, or ``None`` for no bound."""
-
-EVER = Window(-(2**62), 2**62)
 _Made = TypeVar("_Made")
 _ATTEMPTS = 5  # a list is rebuilt when one of its files was forgotten before DuckDB opened it
 
@@ -49,7 +42,7 @@ def open_lake(root: Path | str) -> Lake:
     return Lake(root)
 
 
-class Lake:
+class Lake(Tables[duckdb.DuckDBPyRelation]):
     """A lake to be read: a folder, or ``s3://bucket/prefix``.
 
     One that is missing is an empty lake: every view exists and has no rows.
@@ -75,8 +68,8 @@ class Lake:
             "SET GLOBAL TimeZone = 'UTC'",
             "SET GLOBAL parquet_metadata_cache = true",  # our files never change: a full list is bound in half the time
             # Where it puts what does not fit into memory counts as allowed: a folder of its own, made when needed.
-            f"SET temp_directory = {quoted(f'{tempfile.gettempdir()}/htxdata-{uuid.uuid4().hex}')}",
-            f"SET allowed_directories = [{quoted(str(self.root))}]",
+            f"SET temp_directory = {views.quoted(f'{tempfile.gettempdir()}/htxdata-{uuid.uuid4().hex}')}",
+            f"SET allowed_directories = [{views.quoted(str(self.root))}]",
             "SET enable_external_access = false",
             "SET lock_configuration = true",
         ):
@@ -93,131 +86,6 @@ class Lake:
         self.close()
 
     # --------------------------------------------------------------------------------- table functions
-
-    def klines(
-        self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
-        start: Instant = None, end: Instant = None,
-    ) -> duckdb.DuckDBPyRelation:  # fmt: skip
-        """Candles that open in ``[start, end)``. Symbol, venue and period: a text, a glob, or several."""
-        return self.table("klines", symbol, venue=venue, period=period, start=start, end=end)
-
-    def kline_revisions(
-        self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
-        start: Instant = None, end: Instant = None,
-    ) -> duckdb.DuckDBPyRelation:  # fmt: skip
-        """Candles as they were before the venue changed its mind."""
-        return self.table("kline_revisions", symbol, venue=venue, period=period, start=start, end=end)
-
-    def funding_rates(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        return self.table("funding_rates", symbol, venue=venue, start=start, end=end)
-
-    def own_fills(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """What was filled of one's own orders."""
-        return self.table("own_fills", symbol, venue=venue, start=start, end=end)
-
-    def own_orders(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """One's own orders as they were last heard of."""
-        return self.table("own_orders", symbol, venue=venue, start=start, end=end)
-
-    def own_account_updates(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Changes of one's own accounts."""
-        return self.table("own_account_updates", symbol, venue=venue, start=start, end=end)
-
-    def own_balances(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """What one's own accounts held when they were looked at."""
-        return self.table("own_balances", symbol, venue=venue, start=start, end=end)
-
-    def mark_klines(
-        self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
-        start: Instant = None, end: Instant = None,
-    ) -> duckdb.DuckDBPyRelation:  # fmt: skip
-        """Candles of the mark price."""
-        return self.table("mark_klines", symbol, venue=venue, period=period, start=start, end=end)
-
-    def index_klines(
-        self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
-        start: Instant = None, end: Instant = None,
-    ) -> duckdb.DuckDBPyRelation:  # fmt: skip
-        """Candles of the index price."""
-        return self.table("index_klines", symbol, venue=venue, period=period, start=start, end=end)
-
-    def premium_klines(
-        self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
-        start: Instant = None, end: Instant = None,
-    ) -> duckdb.DuckDBPyRelation:  # fmt: skip
-        """Candles of the premium index, a fraction of 1."""
-        return self.table("premium_klines", symbol, venue=venue, period=period, start=start, end=end)
-
-    def estimated_rate_klines(
-        self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
-        start: Instant = None, end: Instant = None,
-    ) -> duckdb.DuckDBPyRelation:  # fmt: skip
-        """Candles of the estimated funding rate, a fraction of 1."""
-        return self.table("estimated_rate_klines", symbol, venue=venue, period=period, start=start, end=end)
-
-    def trades(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Trades of ``[start, end)``; ``side`` is the taker's."""
-        return self.table("trades", symbol, venue=venue, start=start, end=end)
-
-    def book_changes(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Snapshots and deltas of order books."""
-        return self.table("book_changes", symbol, venue=venue, start=start, end=end)
-
-    def open_interest(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Contracts that were open, at instants of ``[start, end)``."""
-        return self.table("open_interest", symbol, venue=venue, start=start, end=end)
-
-    def liquidations(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Positions that the venue closed by force."""
-        return self.table("liquidations", symbol, venue=venue, start=start, end=end)
-
-    def quotes(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Best bids and asks, whenever one of them changed."""
-        return self.table("quotes", symbol, venue=venue, start=start, end=end)
-
-    def indicative_funding_rates(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """What the coming funding would be, as the venue said at instants of ``[start, end)``."""
-        return self.table("indicative_funding_rates", symbol, venue=venue, start=start, end=end)
-
-    def mark_prices(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Mark prices that were looked at, of instants of ``[start, end)``."""
-        return self.table("mark_prices", symbol, venue=venue, start=start, end=end)
-
-    def index_prices(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Index prices that were looked at, as the venue said at instants of ``[start, end)``."""
-        return self.table("index_prices", symbol, venue=venue, start=start, end=end)
-
-    def index_constituents(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Baskets of indices that began in ``[start, end)``; each holds until the next one."""
-        return self.table("index_constituents", symbol, venue=venue, start=start, end=end)
 
     def basket(
         self,
@@ -238,37 +106,18 @@ class Lake:
         if known not in ("received_at", "index_time"):
             raise UsageError(f"known={known!r}: choose from received_at, index_time")
         instant = instant_of(at, "at")
-        where = (
-            "" if instant is None else f" WHERE {known} <= TIMESTAMPTZ '{to_datetime(instant).isoformat()}'"
-        )
+        heard = "" if instant is None else f" WHERE {known} <= {views.instant(instant)}"
         declared = dataset("index_constituents")
         self._check_names([declared], venue)
 
-        def make(cursor: duckdb.DuckDBPyConnection, views: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:
+        def make(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:
             return cursor.sql(
-                f"SELECT * FROM ({view_over(declared, views[declared.name])}){where} "
+                f"SELECT * FROM ({views.view_over(declared, files[declared.name])}){heard} "
                 "QUALIFY index_time = max(index_time) OVER (PARTITION BY venue, symbol) "
                 "ORDER BY venue, symbol, exchange, constituent"
             )
 
         return self._bound(make, {declared.name: (Selection(venue, symbol), EVER)})
-
-    def capture_gaps(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """When feeds that were captured were not heard; gaps that begin in ``[start, end)``."""
-        return self.table("capture_gaps", symbol, venue=venue, start=start, end=end)
-
-    def source_differences(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        """What two sources said differently of rows of ``[start, end)``."""
-        return self.table("source_differences", symbol, venue=venue, start=start, end=end)
-
-    def instruments(
-        self, symbol: Pattern = None, *, venue: Pattern = None, start: Instant = None, end: Instant = None
-    ) -> duckdb.DuckDBPyRelation:
-        return self.table("instruments", symbol, venue=venue, start=start, end=end)
 
     def table(
         self,
@@ -291,19 +140,13 @@ class Lake:
             raise UsageError(f"{name} has no periods: leave period out")
         self._check_names([declared], venue, period)
         low, high = instant_of(start, "start"), instant_of(end, "end")
-        window = Window(EVER.start if low is None else low, EVER.end if high is None else high)
-        bounds = [
-            f"{declared.time_column} {sign} TIMESTAMPTZ '{to_datetime(instant).isoformat()}'"
-            for sign, instant in ((">=", low), ("<", high))
-            if instant is not None
-        ]
-        where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
         selection = Selection(venue, symbol, period)
 
-        def make(cursor: duckdb.DuckDBPyConnection, views: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:
-            return cursor.sql(f"SELECT * FROM ({view_over(declared, views[name])}){where}")
+        def make(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:
+            view = views.view_over(declared, files[name])
+            return cursor.sql(f"SELECT * FROM ({view}){views.where(declared, low, high)}")
 
-        return self._bound(make, {name: (selection, window)})
+        return self._bound(make, {name: (selection, window_of(low, high))})
 
     def coverage(
         self,
@@ -337,8 +180,8 @@ class Lake:
         # A view takes half a millisecond to make: all of them are there only for who looks around.
         everything = _LOOKS_AROUND.search(text) is not None
 
-        def make(cursor: duckdb.DuckDBPyConnection, views: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:
-            self._make_views(cursor, mentioned, views)
+        def make(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:
+            self._make_views(cursor, mentioned, files)
             if findings.VIEW in text.lower():
                 cursor.register("_findings", findings.read(self.root))
                 cursor.execute(f"CREATE TEMP VIEW {findings.VIEW} AS SELECT * FROM _findings")
@@ -369,7 +212,7 @@ class Lake:
             for entry in DATASETS:
                 if entry.stored and entry.name in lowered:
                     for _, path in ledger.files(self.root, entry, Selection()):
-                        _raise_damaged(entry, path, str(error))
+                        damage.read_through(entry, path, str(error))
             raise UsageError(f"the query failed: {error}") from error
 
     def _make_views(
@@ -381,7 +224,7 @@ class Lake:
             if entry.name == "coverage" and files is not _UNREAD:
                 self._register_coverage(cursor, None, None, None, None)
             else:
-                view = view_over(entry, files.get(entry.name, []))
+                view = views.view_over(entry, files.get(entry.name, []))
                 cursor.execute(f'CREATE TEMP VIEW "{entry.name}" AS {view}')
 
     def _checked(self, text: str) -> str:
@@ -440,18 +283,19 @@ class Lake:
     ) -> _Made:
         """``make(cursor, files)``, again with a new list when a file of the old one is gone."""
         for attempt in range(_ATTEMPTS):
-            views = {
+            files = {
                 name: [path for _, path in ledger.files(self.root, dataset(name), selection, window)]
                 for name, (selection, window) in wanted.items()
             }
             try:
                 # A connection of its own: a stream that is read half-way blocks its connection, not the next query.
-                return make(self._cursor(), views)
+                return make(self._cursor(), files)
             except (duckdb.Error, FileNotFoundError) as error:
-                paths = [path for files in views.values() for path in files]
+                paths = [path for each in files.values() for path in each]
                 if not all(map(self.verbs.is_there, paths)) and attempt < _ATTEMPTS - 1:
                     continue
-                _raise_corrupt(self.verbs, paths, error)
+                whole = not isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException)
+                damage.find(self.verbs, paths, whole=whole)
                 if isinstance(error, duckdb.PermissionException):
                     raise UsageError(self._outside(paths, error)) from error
                 raise UsageError(str(error)) from error
@@ -478,8 +322,8 @@ class Lake:
         period: Pattern,
     ) -> None:
         found = ledger.lake_coverage(self.root, dataset, venue, symbol, period)
-        cursor.register("_spans", _span_table(found))
-        cursor.execute(f"CREATE TEMP VIEW coverage AS SELECT {_coverage_columns()} FROM _spans")
+        cursor.register("_spans", views.span_table(found))
+        cursor.execute(f"CREATE TEMP VIEW coverage AS SELECT {views.coverage_columns()} FROM _spans")
 
 
 _NAMES = {entry.name for entry in DATASETS}
@@ -492,93 +336,3 @@ _LOOKS_AROUND = re.compile(
 _EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?(\s*\([^)]*\))?\s+", re.IGNORECASE)
 
 
-def quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def view_over(declared: Dataset, files: Iterable[str]) -> str:
-    """The text of a view over ``files``: exactly the dataset's columns, NULL where a file is too old to have one."""
-    stone = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in view_columns(declared))
-    listed = ", ".join(quoted(path) for path in files)
-    if not listed:
-        return f"SELECT {stone} WHERE false"
-    # union_by_name opens every footer first (50 us a file), and is what lets files of different ages stand together.
-    return (
-        f"SELECT {select_list(declared)} FROM (SELECT {stone} WHERE false UNION ALL BY NAME "
-        f"SELECT * FROM read_parquet([{listed}], hive_partitioning = true, hive_types_autocast = false, "
-        "union_by_name = true))"
-    )
-
-
-def instant_of(value: Instant, name: str) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not -(2**55) < value < 2**57:  # years 829 to 6536
-            raise UsageError(f"{name}={value} is out of range: microseconds since 1970 are meant")
-        return value
-    if isinstance(value, str):
-        return parse_instant(value)
-    if isinstance(value, dt.datetime):
-        return from_datetime(value)
-    if isinstance(value, dt.date):
-        return from_datetime(dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC))
-    raise UsageError(
-        f"{name}={value!r} is not a time: give ISO 8601 text, a date, a datetime or microseconds"
-    )
-
-
-def _raise_corrupt(verbs: place.Verbs, paths: list[str], said: Exception) -> None:
-    whole = not isinstance(said, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException))
-    for path in paths:
-        try:
-            with verbs.open_path(path, tail=True) as file:
-                footer.read(file, path)
-                if whole:  # what DuckDB found wrong may lie in Parquet's metadata, and not in ours
-                    import pyarrow.parquet as pq
-
-                    pq.ParquetFile(file)
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:  # Arrow's errors are both
-            raise CorruptPartition(f"{path} cannot be read: {error}") from error
-
-
-def _raise_damaged(declared: Dataset, path: str, said: str) -> None:
-    """A file that DuckDB named, or could not be meant by a message of its own (few tell the file), read to its end."""
-    if path not in said and ".pq" in said:
-        return
-    from htxdata.store import rows
-
-    with contextlib.suppress(FileNotFoundError), place.verbs(path).open_path(path) as file:
-        for _ in rows.Reader(declared, file, path).tables():
-            pass
-
-
-def _coverage_columns() -> str:
-    return ", ".join(
-        f'make_timestamptz("{name}") AS "{name}"' if kind.startswith("TIMESTAMP") else f'"{name}"'
-        for name, kind in view_columns(dataset("coverage"))
-    )
-
-
-def _span_table(found: dict[Series, list[Span]]) -> pa.Table:
-    import pyarrow as pa
-
-    lines = [(line, span) for line, spans in found.items() for span in with_missing(spans)]
-    texts: dict[str, list[str | None]] = {
-        "dataset": [line.dataset for line, _ in lines],
-        "venue": [line.venue for line, _ in lines],
-        "symbol": [line.symbol for line, _ in lines],
-        "period": [line.period for line, _ in lines],
-        "verdict": [span.verdict for _, span in lines],
-        "source": [span.source for _, span in lines],
-    }
-    numbers: dict[str, list[int]] = {
-        "span_start": [span.start for _, span in lines],
-        "span_end": [span.end for _, span in lines],
-        "rows": [span.rows for _, span in lines],
-    }
-    arrays = {name: pa.array(values, pa.string()) for name, values in texts.items()}
-    arrays |= {name: pa.array(values, pa.int64()) for name, values in numbers.items()}
-    return pa.table(arrays)

@@ -14,7 +14,7 @@ from htxdata.research import periods
 from htxdata.research.feeds.files import Folder
 from htxdata.research.feeds.source import Hole, Source
 from htxdata.research.lake import Lake
-from htxdata.store.lake import Instant
+from htxdata.store.instants import Instant
 
 
 @dataclass(frozen=True, slots=True)

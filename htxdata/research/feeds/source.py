@@ -22,7 +22,7 @@ from htxdata.research.stored import KNOWN
 from htxdata.schema import dataset
 from htxdata.store import ledger
 from htxdata.store.footer import Span
-from htxdata.store.lake import Instant, instant_of
+from htxdata.store.instants import Instant, instant_of
 from htxdata.store.layout import Selection
 from htxdata.timeline import Grid, Window, intersect, iso, subtract
 from htxdata.venues import venue as venue_named

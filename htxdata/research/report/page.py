@@ -28,7 +28,7 @@ from htxdata.schema import DATASETS
 from htxdata.store import ledger
 from htxdata.store.coverage import with_missing
 from htxdata.store.footer import Span
-from htxdata.store.lake import Instant, instant_of
+from htxdata.store.instants import Instant, instant_of
 from htxdata.store.layout import Pattern, Selection, stored_datasets
 from htxdata.store.place import Root
 from htxdata.timeline import Window
