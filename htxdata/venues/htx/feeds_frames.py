@@ -77,17 +77,23 @@ _TALK = ("ping", "pong", "subbed", "unsubbed")
 _OPERATIONS = frozenset({"ping", "pong", "sub", "unsub", "close", "error", "auth"})
 
 
-def opened(body: bytes) -> Message | None:
-    """The message with every digit, or None where it is talk: pings, what was taken, what was refused (htx-api 7.2).
-
-    ``BadReply`` where it is no JSON object.
-    """
+def message_of(body: bytes) -> Message:
+    """The message with every digit, whatever it says. ``BadReply`` where it is no JSON object."""
     try:
         message = _decode(body)
     except (*UNDECODABLE, DecimalException) as error:
         raise BadReply(f"no JSON: {error}") from error
     if not isinstance(message, dict):
         raise BadReply(f"a {type(message).__name__}, not an object")
+    return message
+
+
+def opened(body: bytes) -> Message | None:
+    """The message with every digit, or None where it is talk: pings, what was taken, what was refused (htx-api 7.2).
+
+    ``BadReply`` where it is no JSON object.
+    """
+    message = message_of(body)
     if any(name in message for name in _TALK) or str(message.get("op")) in _OPERATIONS:
         return None
     if message.get("status") == "error":

@@ -17,8 +17,7 @@ from htxdata.market import ALL_SYMBOLS
 from htxdata.venues.htx import own
 from htxdata.venues.htx import rows as wire
 from htxdata.venues.htx.dialects import OWN_NOTIFICATION, V2
-from htxdata.venues.htx.feeds_frames import UNDECODABLE, Key, Message, Sheets, figure, price
-from htxdata.venues.htx.feeds_frames import _decode as decode
+from htxdata.venues.htx.feeds_frames import Key, Message, Sheets, figure, message_of, price
 from htxdata.venues.htx.feeds_topics import PAIR, Shape
 from htxdata.venues.terms import Facts, Feed, Frame, Pushed
 
@@ -68,12 +67,7 @@ def _parser(
 
 
 def _read(sheets: Sheets, body: bytes, received_at: int, read: Read) -> tuple[Key, dict[str, Any], int] | None:
-    try:
-        message = decode(body)
-    except (*UNDECODABLE, DecimalException) as error:
-        raise BadReply(f"no JSON: {error}") from error
-    if not isinstance(message, dict):
-        raise BadReply(f"a {type(message).__name__}, not an object")
+    message = message_of(body)
     if message.get("action") in _TALK:
         return None
     if message.get("action", "push") != "push":
@@ -157,12 +151,7 @@ def _matches(frames: Sequence[Frame], facts: Mapping[str, Facts]) -> Pushed:
 
 
 def _matched(body: bytes) -> list[tuple[dict[str, Any], Key, int]]:
-    try:
-        message = decode(body)
-    except (*UNDECODABLE, DecimalException) as error:
-        raise BadReply(f"no JSON: {error}") from error
-    if not isinstance(message, dict):
-        raise BadReply(f"a {type(message).__name__}, not an object")
+    message = message_of(body)
     if message.get("op") in _NOTICES:
         return []
     if message.get("op") != "notify" or message.get("topic") != _MATCHES.topic(ALL_SYMBOLS, None):
