@@ -128,7 +128,8 @@ class Source:
     # ------------------------------------------------------------------------------------------ what there is
 
     def symbols(self, patterns: Sequence[str], name: str = "klines") -> list[str]:
-        """The stored symbols that names and globs mean, in order; ``UsageError`` for one that means none."""
+        """The stored symbols that names and globs mean, in order; ``UsageError`` for one that means none, and for an
+        alias: it is one contract after another, each with prices of its own, and nobody said how to join them."""
         fold = venue_named(self.venue).fold
         # By their files: a damaged one of another symbol is no matter of this one.
         held = ledger.files(self.lake.root, dataset(name), Selection([self.venue]))
@@ -139,12 +140,27 @@ class Source:
                 each for each in there if each in (pattern, fold(pattern))
             ]  # fmt: skip
             if not meant:
+                if (meant_by := self._aliased(pattern, there)) is not None:
+                    raise UsageError(
+                        f"--symbol {pattern!r} was one contract after another, each with files of its own: name those "
+                        f"that are wanted; the lake has {_few(meant_by) or 'none of them'}"
+                    )
                 known = f"it has {_few(there)}" if there else "it has none of that venue"
                 raise UsageError(
                     f"--symbol {pattern!r}: the lake has no {name} of it on {self.venue}; {known}"
                 )
             out.extend(each for each in meant if each not in out)
         return sorted(out)
+
+    def _aliased(self, text: str, there: Sequence[str]) -> list[str] | None:
+        """Those of ``there`` that an alias meant in the range, oldest first; None for what is no alias."""
+        ends = venue_named(self.venue).deliveries
+        if ends is None:
+            return None
+        known = {name: one for name in there if (one := ends.by_name(name)) is not None}
+        last = max((one.delivery_at or 0 for one in known.values()), default=0)
+        held = ends.holders(text, known, Window(self.low or 0, last if self.high is None else self.high), 0)
+        return None if held is None else [name for name, _ in held]
 
     def _spans(self, name: str, symbol: str) -> dict[str | None, list[Span]]:
         found = ledger.lake_coverage(self.lake.root, name, [self.venue], [symbol])
