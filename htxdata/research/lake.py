@@ -1,7 +1,8 @@
 """The front door of ``htxdata.open_lake``: the store's views, and what is made of them when it is asked for.
 
-What is made (bars) is computed when the method is called and held in memory: 100 bytes a bar. What is only read or
-joined runs when its relation does.
+What is made (bars) is computed when the method is called and held in memory. Three years of minutes to fifteen periods
+at once, 2.35 million bars, took a process from 220 MB to 720 at the peak; to one of five minutes, 315,000 bars, to 570.
+What is only read or joined runs when its relation does.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from htxdata.errors import BadReply
 from htxdata.schema.columns import Kind
-from htxdata.schema.datasets import Dataset
+from htxdata.schema.terms import Dataset
 
 UNFIT = "_unfit"
 """Name of a column beside the dataset's own: how many values of the row a DOUBLE could not carry digit for digit.

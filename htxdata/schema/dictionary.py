@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from htxdata.schema.columns import COLUMNS
-from htxdata.schema.datasets import DATASETS, Dataset
+from htxdata.schema.datasets import DATASETS
 from htxdata.schema.sql import view_columns
+from htxdata.schema.terms import Dataset
 
 _HEAD = """# Data dictionary
 

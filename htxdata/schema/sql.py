@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from htxdata.schema.columns import COLUMNS, Kind
-from htxdata.schema.datasets import Dataset
+from htxdata.schema.terms import Dataset
 
 TYPES: dict[Kind, str] = {"ts": "TIMESTAMP WITH TIME ZONE", "f": "DOUBLE", "i": "BIGINT", "s": "VARCHAR"}
 
