@@ -10,6 +10,7 @@
     incomplete which bars were left out, and why
     stored     the files that bars are made of, and what they cover
     asof       what was known, or true, when a bar closed
+    relations  when the bars close that somebody hands over, and whose they are
     macros     time buckets as SQL macros
     views      views and macros as a .sql file for the DuckDB command line
     lake       the front door: the store's Lake and all of this

@@ -1,14 +1,13 @@
 """The front door of ``htxdata.open_lake``: the store's views, and what is made of them when it is asked for.
 
 What is made (bars) is computed when the method is called and held in memory. Three years of minutes to fifteen periods
-at once, 2.35 million bars, took a process from 220 MB to 720 at the peak; to one of five minutes, 315,000 bars, to 570.
+at once, 2.35 million bars, took a process from 220 MB to 640 at the peak; to one of five minutes, 315,000 bars, to 530.
 What is only read or joined runs when its relation does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,18 @@ import pyarrow as pa
 
 from htxdata.errors import UsageError
 from htxdata.market import PERIODS, grid_of, is_glob
-from htxdata.research import asof, bars, cutting, incomplete, macros, periods, resample, stored, views
+from htxdata.research import (
+    asof,
+    bars,
+    cutting,
+    incomplete,
+    macros,
+    periods,
+    relations,
+    resample,
+    stored,
+    views,
+)
 from htxdata.research.asof import Known, Which
 from htxdata.research.runs import Columns
 from htxdata.schema import DATASETS, Dataset, dataset
@@ -31,8 +41,6 @@ from htxdata.timeline import Grid, Window, intersect, subtract
 _Cursor = duckdb.DuckDBPyConnection
 _Relation = duckdb.DuckDBPyRelation
 _Files = dict[str, list[str]]
-
-_numbers = count()  # names of views are never used twice: a relation looks its view up again when it runs
 
 
 class Lake(lake.Lake):
@@ -308,17 +316,15 @@ class Lake(lake.Lake):
             if isinstance(which, tuple):
                 self._check_names([asof.JOINS[name].declared], which[0])
         columns = relation.columns
-        close = self._close(relation, at)
+        close = relations.close(relation, at, self._opens)
         keys = [each for each in ("venue", "symbol") if each in columns]
-        ends = [f"epoch_us({end}({close})) AS {end}_close" for end in ("min", "max")]
-        found = _rows(relation, f"SELECT {', '.join([*keys, *ends])} FROM {{}}"
-                                f"{' GROUP BY ALL' if keys else ''}")  # fmt: skip
+        found = relations.ends(relation, keys, close)
         earliest = min((row[-2] for row in found if row[-2] is not None), default=EVER.start)
         latest = max((row[-1] for row in found if row[-1] is not None), default=EVER.start)
         # Each part is bound with the others: if a file is gone meanwhile, all are listed anew.
         selections = {
             joined.dataset: (
-                _series_of(which, keys, found),
+                relations.series_of(which, keys, found),
                 Window(EVER.start if joined.lasts is None else earliest - joined.lasts, latest + 1),
             )
             for each, which in whose.items()
@@ -331,53 +337,14 @@ class Lake(lake.Lake):
                 joined = asof.JOINS[each]
                 view = view_over(joined.declared, files[joined.dataset])
                 parts.append((joined, which, asof.rows(joined, view, known)))
-            name = f"_asof{next(_numbers)}"
-            return _query(relation, name, asof.statement(name, columns, close, parts))
+            return relations.query(relation, lambda name: asof.statement(name, columns, close, parts))
 
         return self._bound(make, selections)
 
     def _relation(self, rows: Any) -> _Relation:
         if isinstance(rows, _Relation):
             return rows
-        if isinstance(rows, str):
-            return self.sql(rows)
-        if not isinstance(rows, pa.Table):
-            if hasattr(rows, "to_arrow"):
-                rows = rows.to_arrow()
-            elif hasattr(rows, "iloc"):
-                rows = pa.Table.from_pandas(rows, preserve_index=False)
-            else:
-                raise UsageError(
-                    f"rows are a {type(rows).__name__}: give a relation, SQL text, or a table of Arrow, pandas, Polars"
-                )
-        return self._cursor().from_arrow(rows)
-
-    def _close(self, relation: _Relation, at: str | None) -> str:
-        """When the bars of a relation close, as an expression of type TIMESTAMP WITH TIME ZONE over its columns."""
-        columns = relation.columns
-        if at is not None and at not in columns:
-            raise UsageError(f"at={at!r} is no column: there are {', '.join(columns)}")
-        moment = at or ("close_time" if "close_time" in columns else "open_time")
-        close = asof.quoted(moment)
-        if at is None and moment == "open_time":
-            lengths: set[tuple[str, str]] = set()
-            if "open_time" in columns and "period" in columns:
-                venue = "venue" if "venue" in columns else "''"
-                lengths = {
-                    (row[0], row[1]) for row in _rows(relation, f"SELECT DISTINCT {venue}, period FROM {{}}")
-                }
-            opens = {
-                venue: self._opens(venue, [period])
-                for venue, period in lengths
-                if periods.by_calendar(period)
-            }
-            close = asof.close_of(columns, lengths, opens)
-        kind = str(relation.types[columns.index(moment)])
-        if not kind.startswith("TIMESTAMP"):
-            raise UsageError(f"{moment} is {kind}: when bars close is told by instants")
-        if "ZONE" not in kind:  # naive: UTC, as everywhere
-            close = f"CAST({close} AS TIMESTAMP) AT TIME ZONE 'UTC'"
-        return f"({close})"
+        return self.sql(rows) if isinstance(rows, str) else self._cursor().from_arrow(relations.table(rows))
 
     # ---------------------------------------------------------------------------------------------- names
 
@@ -427,22 +394,3 @@ def _venue_days() -> list[tuple[str, int]]:
     return [(venue.name, venue.day_opens) for venue in VENUES]
 
 
-def _query(relation: _Relation, name: str, text: str) -> _Relation:
-    """A statement over ``relation``, which it calls ``name``, on the connection of that relation."""
-    made = relation.query(name, text)
-    assert made is not None
-    return made
-
-
-def _rows(relation: _Relation, text: str) -> list[tuple[Any, ...]]:
-    name = f"_asof{next(_numbers)}"
-    return _query(relation, name, text.format(name)).fetchall()
-
-
-def _series_of(which: Which, keys: Sequence[str], found: list[tuple[Any, ...]]) -> Selection:
-    """The series that are joined, as far as they are known by name."""
-    if isinstance(which, tuple):
-        return Selection([which[0]], [which[1]], verbatim=True)
-    values = {name: sorted({row[at] for row in found if row[at] is not None}) for at, name in enumerate(keys)}
-    symbols = [which] if isinstance(which, str) else values.get("symbol")
-    return Selection(values.get("venue"), symbols, verbatim=True)
