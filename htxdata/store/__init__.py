@@ -2,34 +2,35 @@
 
 ::
 
-    layout     partition <-> folder; pure
-    footer     what a file says about itself
-    rows       rows <-> the bytes of a file
-    merge      two versions of rows become one; pure
-    coverage   verdicts on spans; pure
-    place      where a lake is, and what the store asks of that place
-    disk       the verbs of a file system
-    generations  what the files of a partition are called; pure
-    drafts     files that grow until they are published
-    healing    what a writer that died left is finished
-    milestones the steps of a commit between which a process may die
-    lasting    what a power cut leaves
-    refusals   what a disk says against being written
-    whole      a small file that is written as a whole
-    bucket     the same verbs of a bucket, made of conditional writes
-    objects    the requests to a bucket, and what goes wrong with them
-    partition  the commit, and reading one partition or series
-    stream     the commit of more rows than fit into memory: aside, slices, keys
-    compact    one partition, one file, laid out as it should be
-    ledger     the footers of a whole lake, and their cache
-    narrow     which series a SQL statement can touch; pure
-    reading    what a SQL statement may do; pure
-    lake       DuckDB: answers to whoever reads
-    tables     a method for every dataset
-    views      what a lake is asked, as the text of SQL; pure
-    instants   instants as they are written; pure
-    damage     which file of an answer is damaged
-    duck_files what DuckDB opens of a bucket
+    layout         partition <-> folder; pure
+    footer         what a file says about itself
+    rows           rows <-> the bytes of a file
+    merge          two versions of rows become one; pure
+    coverage       verdicts on spans; pure
+    place          where a lake is, and what the store asks of that place
+    disk           the verbs of a file system
+    generations    what the files of a partition are called; pure
+    drafts         files that grow until they are published
+    healing        what a writer that died left is finished
+    milestones     the steps of a commit between which a process may die
+    lasting        what a power cut leaves
+    refusals       what a disk says against being written
+    whole          a small file that is written as a whole
+    bucket         the same verbs of a bucket, made of conditional writes
+    bucket_reading those of its verbs that read
+    objects        the requests to a bucket, and what goes wrong with them
+    partition      the commit, and reading one partition or series
+    stream         the commit of more rows than fit into memory: aside, slices, keys
+    compact        one partition, one file, laid out as it should be
+    ledger         the footers of a whole lake, and their cache
+    narrow         which series a SQL statement can touch; pure
+    reading        what a SQL statement may do; pure
+    lake           DuckDB: answers to whoever reads
+    tables         a method for every dataset
+    views          what a lake is asked, as the text of SQL; pure
+    instants       instants as they are written; pure
+    damage         which file of an answer is damaged
+    duck_files     what DuckDB opens of a bucket
 
 What may not live here: a venue, a request, a decision about what to fetch. DuckDB is imported by ``lake`` alone,
 pyarrow only where rows are touched: coverage is read without either.

@@ -8,13 +8,13 @@ from htxdata.store.bucket_names import generation
 from htxdata.store.generations import PART, Generation
 
 if TYPE_CHECKING:
-    from htxdata.store.bucket import Bucket
+    from htxdata.store.bucket_reading import Reading
 
 
 class Look:
     """What is in a lake as it was listed, as few times as can be."""
 
-    def __init__(self, home: Bucket) -> None:
+    def __init__(self, home: Reading) -> None:
         self._home = home
         self._gathered: set[str] = set()
         self._folders: dict[str, dict[str, None]] = {}

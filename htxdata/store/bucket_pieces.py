@@ -15,6 +15,8 @@ from htxdata.store.objects import Outrun
 
 if TYPE_CHECKING:
     from htxdata.store.bucket import Bucket
+    from htxdata.store.bucket_reading import Reading
+
 
 class Held:
     """A whole generation while a commit is made from it: in memory, or a nameless file of this machine."""
@@ -46,7 +48,7 @@ class Held:
 class Ranges(io.RawIOBase):
     """A generation that is read in pieces. What is larger than memory is never held as a whole."""
 
-    def __init__(self, home: Bucket, path: str, size: int, first: int, content: bytes) -> None:
+    def __init__(self, home: Reading, path: str, size: int, first: int, content: bytes) -> None:
         self._home, self._path, self._size = home, path, size
         self._first, self._content = first, content  # what came with the opening
         self._at = 0

@@ -116,8 +116,8 @@ def test_a_query_asks_for_what_it_reads_and_a_second_one_lists_only(lake: str, w
 
 def test_a_large_partition_is_read_in_pieces(lake: str, weather: Weather, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the size of one piece, a column is not the whole file; the rows are those that were written."""
-    monkeypatch.setattr("htxdata.store.bucket.WHOLE", 20_000)
-    monkeypatch.setattr("htxdata.store.bucket._BLOCK", 4_000)
+    monkeypatch.setattr("htxdata.store.bucket_reading.WHOLE", 20_000)
+    monkeypatch.setattr("htxdata.store.bucket_reading._BLOCK", 4_000)
     store = Store(lake)
     rows = [(n, f"{n * n % 100_003:06}{n}", n * 1.1) for n in range(20_000)]
     store.commit(DAY_OF_TRADES, trades(rows))
