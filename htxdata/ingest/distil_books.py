@@ -99,6 +99,8 @@ class BookReader:
     def rest(self) -> None:
         """Put down where the book stands, to be remembered."""
         line = self._line
+        if line.seeded and not line.muted:
+            self._topic.proved = line.at + 1
         line.levels = self._levels.columns()
         line.waiting = [(told, {name: _listed(rows[name]) for name in rows}) for told, rows in line.waiting]
         if line.unplaced is not None:

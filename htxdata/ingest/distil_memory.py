@@ -85,6 +85,7 @@ class Topic(msgspec.Struct):
     candles: CandleLine | None = None
     names: NameLine | None = None
     state: StateLine | None = None
+    proved: int = 0  # by the venue's clock, up to when the numbers of a book say that nothing is missing
 
     @property
     def key(self) -> tuple[str, str | None]:

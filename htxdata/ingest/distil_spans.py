@@ -48,7 +48,11 @@ class Silence(NamedTuple):
 
 
 def heard_of(known: Known, topic: Topic) -> Iterator[Heard]:
-    """When a topic was heard on one reel, and why not any longer."""
+    """When a topic was heard on one reel, and why not any longer.
+
+    A book is whole up to its last change: the numbers prove it, and no margin is needed. With one, each change of the last
+    second would be a span of its own within the outage, and a change without a book to whoever rebuilds it.
+    """
     ending = "" if known.live else _CAUSES.get(known.why, known.why or "killed")
     for stretch in topic.stretches:
         if stretch.end:
@@ -56,7 +60,7 @@ def heard_of(known: Known, topic: Topic) -> Iterator[Heard]:
             cause = ending if over and not known.live else stretch.cause
             yield Heard(stretch.start, stretch.end, cause, stretch.heard_from, stretch.heard_to)
         else:
-            end = known.clock - MARGIN
+            end = max(known.clock - MARGIN, topic.proved)
             yield Heard(stretch.start, end, ending, stretch.heard_from, known.received_at)
 
 

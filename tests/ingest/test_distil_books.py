@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htxdata.ingest import distil_reel as reel_module
+from htxdata.ingest.audit_books import books
 from htxdata.ingest.distil_books import BookReader, Cut
 from htxdata.ingest.distil_memory import Topic
 from htxdata.market import Series
@@ -165,6 +166,32 @@ def test_after_a_break_nothing_counts_until_the_next_whole_book(store: Store, ta
     before = files(store)
     run(again=True)
     assert files(store) == before
+
+
+@pytest.mark.parametrize("why", ["lost", None])
+def test_a_book_that_was_lost_is_whole_up_to_its_last_change(
+    store: Store, tape: Path, run: Run, why: str | None
+) -> None:
+    """The numbers prove it: the gap begins after the last change, whatever else the connection said, and what was
+    heard in its last second is one span, not one for each change. An audit finds a book."""
+    hand = Hand(tape, "htx-spot", "book", T0, [BTC])
+    hand.acks(T0)
+    hand.say(at(1), whole(at(1), 10, [[99, 1]], [[101, 1]]))
+    for number, when in ((11, 4.2), (12, 4.5), (13, 4.9)):
+        hand.say(at(when), diff(at(when), number, number - 1, [[98, number]]))
+    hand.ping(at(5))
+    hand.close(at(5), why) if why else hand.kill()
+    later = Hand(tape, "htx-spot", "book", at(19), [BTC])
+    later.acks(at(20))
+    later.say(at(21), whole(at(21), 50, [[99, 1]], [[101, 1]]))
+    later.ping(at(25))
+    later.close(at(25), "asked")
+    (gap,) = run().gaps
+    assert (gap.window, gap.cause) == (Window(at(4.9) + 1, at(21)), why or "killed")
+    assert [row[:3] for row in spans(store, BOOK)] == [
+        (at(1), at(4.9) + 1, "present"), (at(4.9) + 1, at(21), "outage"), (at(21), at(24), "present"),
+    ]  # fmt: skip
+    assert list(books(store, BOOK)) == []
 
 
 def test_a_message_that_comes_twice_is_no_break(store: Store, tape: Path, run: Run) -> None:
