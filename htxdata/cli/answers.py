@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 import decimal
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from htxdata.cli import show
-from htxdata.errors import UsageError
+from htxdata.store.whole import unwritten, whole
 from htxdata.timeline import from_datetime, iso
 
 MOST_ROWS_ON_SCREEN = 500
@@ -25,7 +24,7 @@ MOST_ROWS_ON_SCREEN = 500
 
 def write(table: pa.Table, form: str, output: str | None) -> None:
     """Write ``table`` to a file (whole or not at all) or to stdout, which ``-`` is too."""
-    with _target(output) as target:
+    with opened(output) as target:
         if form == "parquet":
             pq.write_table(table, target, compression="zstd")
         elif form == "csv":
@@ -39,22 +38,18 @@ def write(table: pa.Table, form: str, output: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _target(output: str | None) -> Iterator[BinaryIO]:
-    if output in (None, "-"):
+def opened(output: str | None) -> Iterator[BinaryIO]:
+    """A file that is whole or not there, or stdout."""
+    if output is None or output == "-":
         sys.stdout.flush()
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    aside = Path(f"{output}.{os.getpid()}.tmp")
     try:
-        with aside.open("wb") as file:
+        with whole(Path(output)) as file:
             yield file
-        os.replace(aside, output)
     except OSError as error:
-        raise UsageError(f"--output {output!r} cannot be written: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+        raise unwritten(output, error) from None
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:

@@ -7,7 +7,6 @@ import json
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from htxdata import config
@@ -324,7 +323,7 @@ def coverage_table(entries: list[dict[str, Any]]) -> str:
 
 
 def query(options: argparse.Namespace) -> int:
-    from htxdata.cli.answers import write
+    from htxdata.cli.answers import opened, write
     from htxdata.research.lake import Lake
 
     if (options.sql is None) != options.print_views:
@@ -334,11 +333,8 @@ def query(options: argparse.Namespace) -> int:
         raise UsageError("--format parquet needs --output F (or a pipe)")
     with Lake(config.lake(settings_of(options))) as lake:
         if options.print_views:
-            text = lake.views_sql()
-            if options.output in (None, "-"):
-                sys.stdout.write(text)
-            else:
-                Path(options.output).write_text(text, encoding="utf-8")
+            with opened(options.output) as target:
+                target.write(lake.views_sql().encode())
             return 0
         table = lake.answer(options.sql)
         write(table, options.format, options.output)

@@ -8,8 +8,7 @@ from pathlib import Path
 from htxdata import config
 from htxdata.cli import show
 from htxdata.cli.commands import bounds, check_names, settings_of
-from htxdata.errors import UsageError
-from htxdata.store.whole import replace_text
+from htxdata.store.whole import replace_text, unwritten
 
 
 def report(options: argparse.Namespace) -> int:
@@ -24,8 +23,12 @@ def report(options: argparse.Namespace) -> int:
         options.dataset, options.venue, options.symbol or None, options.period or None, start, end
     )
     what = page.content(config.lake(settings), chosen, page.clock())
-    _replace(options.output, page.render(what))
-    print(options.output)
+    text = page.render(what)
+    if options.output == "-":
+        print(text)
+    else:
+        _replace(options.output, text)
+        print(options.output)
     broken = what["broken"]
     for why in broken:
         show.note(f"htxdata: not in the report: {why}")
@@ -37,5 +40,4 @@ def _replace(output: str, text: str) -> None:
     try:
         replace_text(Path(output), text)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        said = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"--output {output!r} cannot be written: {said}") from None
+        raise unwritten(output, error) from None

@@ -50,8 +50,8 @@ class Silence(NamedTuple):
 def heard_of(known: Known, topic: Topic) -> Iterator[Heard]:
     """When a topic was heard on one reel, and why not any longer.
 
-    A book is whole up to its last change: the numbers prove it, and no margin is needed. With one, each change of the last
-    second would be a span of its own within the outage, and a change without a book to whoever rebuilds it.
+    A book is whole up to its last change: the numbers prove it, and no margin is needed. With one, each change of the
+    last second would be a span of its own within the outage, and a change without a book to whoever rebuilds it.
     """
     ending = "" if known.live else _CAUSES.get(known.why, known.why or "killed")
     for stretch in topic.stretches:

@@ -1,11 +1,22 @@
-"""A small file that is written as a whole: a reader sees it as it is now, or as it was before."""
+"""A file that is written as a whole: a reader sees it as it is now, or as it was before. Small ones of the lake's own
+(`replace`), and what somebody outside it reads: an answer, a page, an export (`whole`)."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import functools
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+from htxdata.errors import HtxdataError, StoreError, UsageError
+
+_ASIDE = ".htxdata-"
+"""What files aside begin with: short, as the name of the target may be as long as a name can be."""
 
 
 def replace(target: Path, content: bytes, *, lasting: bool = True) -> None:
@@ -30,8 +41,65 @@ def replace(target: Path, content: bytes, *, lasting: bool = True) -> None:
 
 
 def replace_text(target: Path, text: str) -> None:
-    """A small text beside the lake (a page, a list, figures). Raises ``OSError``, or ``ValueError`` for a name that no
-    file can have."""
+    """Write ``text`` to ``target``, on disk before it takes the name. Raises ``OSError``, or ``ValueError`` for a name
+    that no file can have."""
+    with whole(target, durable=True) as file:
+        file.write(text.encode())
+
+
+@contextlib.contextmanager
+def whole(target: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
+    """What is written here takes the name ``target`` when the block ends well; until then it lies beside it.
+
+    A link stays a link, and what it leads to is replaced. A pipe or a device (``/dev/null``) is written to as it is.
+    What killed processes left beside it is removed. ``durable``: on disk before it takes the name. Raises ``OSError``,
+    or ``ValueError`` for a name that no file can have.
+    """
+    target = Path(os.path.realpath(target))
     if target.is_dir():
-        raise IsADirectoryError(0, "it is a folder")
-    replace(target, text.encode())
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            yield file
+        return
+    _sweep(target.parent)
+    with _aside(target.parent) as file:
+        try:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+            os.replace(file.name, target)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(file.name)  # gone where it took the name
+
+
+@contextlib.contextmanager
+def _aside(folder: Path) -> Iterator[BinaryIO]:
+    """A new file that is locked while its writer lives: nobody else takes it for a dead one's."""
+    while True:
+        with (folder / f"{_ASIDE}{uuid.uuid4().hex}.tmp").open("xb") as file:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                yield file
+                return
+
+
+@functools.lru_cache(64)
+def _sweep(folder: Path) -> None:
+    """Remove what no living process writes; once in a process, for an export may write thousands of files."""
+    for path in folder.glob(f"{_ASIDE}*.tmp"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def unwritten(output: str, error: OSError | ValueError) -> HtxdataError:
+    """What to say of an ``--output`` that was not written: a full disk is no wrong usage."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(f"the disk is full: --output {output!r} was not written")
+    said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return UsageError(f"--output {output!r} cannot be written: {said}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from htxdata.errors import UsageError
+from htxdata.store.whole import unwritten, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,16 +36,10 @@ class Folder:
     def open(self, name: str) -> Iterator[BinaryIO]:
         """A file to be written from its beginning to its end."""
         path = self.root / name
-        aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         with self._telling():
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with aside.open("wb") as file:
-                    yield file
-                os.replace(aside, path)
-            finally:
-                with contextlib.suppress(OSError):
-                    aside.unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole(path) as file:
+                yield file
         self.files.append(name)
 
     def write(self, name: str, content: bytes | str) -> None:
@@ -89,9 +82,7 @@ class Folder:
         try:
             yield
         except OSError as error:
-            raise UsageError(
-                f"--output {str(self.root)!r} cannot be written: {error.strerror or error}"
-            ) from None
+            raise unwritten(str(self.root), error) from None
 
 
 def csv(table: pa.Table, *, header: bool) -> bytes:
