@@ -176,13 +176,17 @@ def _listen(file: Path) -> None:
 
 @contextlib.contextmanager
 def _watched() -> Iterator[Callable[[int, Outcome], None]]:
-    """A progress bar that appears with the first finished partition."""
+    """A progress bar that appears with the first finished partition of each rung: the archive, then REST."""
     steps: list[show.Steps] = []
-    with contextlib.ExitStack() as stack:
+    left = 0
+    with contextlib.ExitStack() as bars:
 
         def step(total: int, outcome: Outcome) -> None:
-            if not steps:
-                steps.append(stack.enter_context(show.progress(total)))
+            nonlocal left
+            if not left:
+                bars.close()
+                steps[:], left = [bars.enter_context(show.progress(total))], total
+            left -= 1
             steps[0](outcome)
 
         yield step

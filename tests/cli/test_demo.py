@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -14,6 +16,7 @@ from htxdata import config
 from htxdata.cli import demo
 from htxdata.cli.options import parser
 from htxdata.ingest.asked import Request
+from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.run import backfill
 from htxdata.ingest.session import Session
 from htxdata.sandbox import Sandbox
@@ -56,6 +59,16 @@ def test_an_exchange_on_another_port_is_started_there_again(tmp_path: Path) -> N
     """Where 8790 was taken, the command that starts the sandbox again names the port of the configuration."""
     commands = [one.command for one in demo.next_commands(tmp_path / "htxdata.toml", 9999)]
     assert "sandbox --port 9999 " in commands[2]
+
+
+def test_its_progress_counts_each_rung_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    """The archive's jobs, then those that it left to REST: never eleven of six."""
+    done = cast(Outcome, SimpleNamespace(series="klines", label="2024", added=2))
+    with demo._watched() as step:
+        for total in (1, 1, 2, 2):
+            step(total, done)
+    said = [line.split(" rows")[0] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["1 of 1 jobs, 2", "1 of 1 jobs, 2", "2 of 2 jobs, 4"]
 
 
 def test_it_has_an_option_for_its_folder() -> None:
