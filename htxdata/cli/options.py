@@ -152,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
     capture = _command(
         commands, "capture", "live:capture", "listen to feeds: WebSocket to tape to tables",
         "HTXDATA_HOSTS__HTX_SWAP_WS=ws://127.0.0.1:8790/htx-swap \\\n"
-        "HTXDATA_HOSTS__HTX_SWAP_REST=http://127.0.0.1:8790/htx-swap \\\n"
+        "  HTXDATA_HOSTS__HTX_SWAP_REST=http://127.0.0.1:8790/htx-swap \\\n"
         "  htxdata capture --venue htx-linear --feed trades --feed book --symbol 'BTC-*' --for 30s",
         "Every frame is on the tape before anything reads it. Lost connections come back by themselves, and\n"
         "the trades that they cost are asked for over REST. Stop it with Ctrl-C: what was heard is put into\n"
@@ -259,7 +259,10 @@ def parser() -> argparse.ArgumentParser:
     _chosen(report)
     _range(report, required=False, end="first instant not wanted; no bound where left out")
     report.add_argument(
-        "--output", default="htxdata-report.html", metavar="F.html", help="the file that is written (%(default)s)"
+        "--output",
+        default="htxdata-report.html",
+        metavar="F.html",
+        help="the file that is written (%(default)s); - is stdout",
     )
 
     export = _command(
@@ -301,7 +304,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     query.add_argument("sql", metavar="SQL", nargs="?", help="one statement")
     query.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
-    query.add_argument("--output", metavar="F", help="a file instead of stdout")
+    query.add_argument("--output", metavar="F", help="a file instead of stdout (-)")
     query.add_argument(
         "--print-views", action="store_true", help="print the SQL that makes the same views in any DuckDB"
     )
