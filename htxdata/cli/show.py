@@ -165,7 +165,7 @@ def tell(report: Report) -> None:
     if report.total("replaced"):
         text += f"; {thousands(report.total('replaced'))} rows revised by the venue"
     if report.total("differences"):
-        text += f"; {thousands(report.total('differences'))} differences between the archive's trees (htxdata audit)"
+        text += f"; {thousands(report.total('differences'))} values that two sources say differently (htxdata audit)"
     if report.total("quarantined"):
         text += f"; {report.total('quarantined')} replies in quarantine"
     note(text)

@@ -43,7 +43,8 @@ class Outcome:
 
     partitions: int = 1
     differences: int = 0
-    """Values (or rows) of a day that the archive's two trees say differently; ``source_differences`` has them."""
+    """Values (or rows) of a day that the archive's two trees, or the archive and REST, say differently;
+    ``source_differences`` has them."""
 
     damaged: str = ""
     """The partition that cannot be read, in a sentence, where that was why."""

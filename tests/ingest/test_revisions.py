@@ -84,6 +84,30 @@ def test_what_is_equal_or_only_on_one_side_is_no_difference(tmp_path: Path) -> N
     assert not (tmp_path / "source_differences").exists()
 
 
+@pytest.mark.parametrize(
+    ("coins", "contracts", "found"),
+    [
+        (0.0286042417, 3.0, []),  # ten decimals of what was computed
+        (0.0286042417, None, ["quantity"]),  # coins that do not follow from contracts
+        (0.02861, 3.0, ["quantity"]),
+        (0.0286042417, 4.0, ["quantity", "contracts"]),
+    ],
+)
+def test_coins_that_follow_from_the_same_contracts_may_be_rounded(
+    tmp_path: Path, coins: float, contracts: float | None, found: list[str]
+) -> None:
+    """The archive's newer tree says contracts alone, REST the coins as it rounds them: no trade of a coin-margined
+    contract is a contradiction for that."""
+    store = Store(tmp_path)
+    for quantity, count, source in ((0.0286042417230051, 3.0, "archive"), (coins, contracts, "rest")):
+        table = trades([(1, "11", 5.0)], source=source, received=D_LATE)
+        for name, value in (("quantity", quantity), ("contracts", count)):
+            at = table.schema.get_field_index(name)
+            table = table.set_column(at, table.schema.field(at), pa.array([value], pa.float64()))
+        commit(store, table)
+    assert sorted(row["column_name"] for row in kept(store)) == sorted(found)
+
+
 def test_the_older_word_loses_whichever_comes_last(tmp_path: Path) -> None:
     """An archive file that was fetched before the REST page, and is committed after it, is what is dropped."""
     store = Store(tmp_path)
