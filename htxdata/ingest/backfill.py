@@ -17,7 +17,7 @@ from htxdata.ingest.drive import Drive, Get, Received, walk_for
 from htxdata.ingest.outcome import Missing, Outcome
 from htxdata.ingest.plan import EDGE_OF_HORIZON, LEAD_OF_FUNDING, Job, grid_for
 from htxdata.ingest.revisions import keeper
-from htxdata.protocol.paging import LatestWalk, TailWalk
+from htxdata.protocol.paging import LatestWalk, TailWalk, Walk
 from htxdata.protocol.paging_time import TimeWalk
 from htxdata.protocol.wire import Reply, Request
 from htxdata.schema import Dataset
@@ -63,10 +63,10 @@ class _Fill:
 
     def window(self, window: Window) -> None:
         """Ask the venue's endpoints in order of preference until every part of ``window`` is answered."""
-        todo, reasons, limits = [window], list[str](), list[str]()
-        gone: list[Window] = []
-        for endpoint in self.venue.endpoints_for(self.dataset.name, self.job.series.period, self.job.series.symbol):
+        todo, reasons, gone = [window], list[str](), self._may_be_gone(window)
+        for endpoint in self._endpoints():
             rest: list[Window] = []
+            cut: list[Window] = []
             queue = list(todo)
             try:
                 self._find_accounts(endpoint)
@@ -75,9 +75,8 @@ class _Fill:
                 self._miss(queue, f"which accounts there are could not be asked: {error}")
                 return
             while queue:
-                drive, left, refusal = self._walk(endpoint, queue.pop(0))
-                if isinstance(drive.walk, (LatestWalk, TailWalk)) and drive.walk.cut is not None:
-                    gone.append(drive.walk.cut)
+                drive, left, lost, refusal = self._walk(endpoint, queue.pop(0))
+                cut += lost
                 if refusal is None:
                     rest += left
                 elif _of_the_endpoint(endpoint, refusal):
@@ -94,28 +93,33 @@ class _Fill:
                         self.unknown_symbol = str(refusal)
                     self._miss([*rest, *left, *queue], refusal)
                     return
-            todo = merge(rest)
+            todo, gone = merge(rest), intersect(gone, merge(cut))
             if not todo:
                 return
             if endpoint.walk in ("latest", "tail"):
-                limits.append(f"{endpoint.path} serves the newest {endpoint.rows} rows only")
-        why = "; ".join(dict.fromkeys([*reasons, *limits]))
+                reasons.append(f"{endpoint.path} serves the newest {endpoint.rows} rows only")
+                reasons += [endpoint.deeper] if endpoint.deeper else []
+        why = "; ".join(dict.fromkeys(reasons))
+        for part in intersect(todo, gone):
+            self.asked.append(Asked(part, self.job.source, time.time_ns() // 1000, "unobtainable"))
+            self.unobtainable.append(Missing(part, why))
         # `missing`, not `unobtainable`: that an undocumented endpoint is gone today says nothing of the data, and what
         # is unobtainable is never asked for again. Where a depth is documented (`Endpoint.horizon`), the venue proves
-        # it itself (`doubt`) or a full page of the newest rows is all that there ever is of it, the verdict is the
-        # harder one.
-        if not reasons and not self.venue.archives_for(self.dataset.name, self.job.series.period):
-            for part in intersect(todo, merge(gone)):
-                self.asked.append(Asked(part, self.job.source, time.time_ns() // 1000, "unobtainable"))
-                self.unobtainable.append(Missing(part, why))
-            todo = subtract(todo, gone)
-        otherwise = (
-            "the venue left it out" if why or self._served() else "only the archive has it, and not yet"
-        )
-        self._miss(todo, why or otherwise)
+        # it itself (`doubt`) or every way to it brought a full page of newer rows, the verdict is the harder one.
+        otherwise = "the venue left it out" if self._endpoints() else "only the archive has it, and not yet"
+        self._miss(subtract(todo, gone), why or otherwise)
 
-    def _served(self) -> bool:
-        return bool(self.venue.endpoints_for(self.dataset.name, self.job.series.period, self.job.series.symbol))
+    def _endpoints(self) -> tuple[Endpoint, ...]:
+        series = self.job.series
+        return self.venue.endpoints_for(series.dataset, series.period, series.symbol)
+
+    def _may_be_gone(self, window: Window) -> list[Window]:
+        """What of ``window`` is unobtainable should full pages of the newest rows lie behind it: nothing else brings
+        it, and the instrument was there by then. Before it was there all is empty, as the plan says."""
+        series, begun = self.job.series, self.job.begun
+        if begun is None or not self.venue.forgets(series.dataset, series.period, series.symbol):
+            return []
+        return intersect([window], [Window(begun, max(begun, window.end))])
 
     def _miss(self, windows: Sequence[Window], why: object) -> None:
         self.missing.extend(Missing(window, str(why)) for window in merge(windows))
@@ -132,21 +136,26 @@ class _Fill:
             received_at=reply.received_at, reason=reason,
         )  # fmt: skip
 
-    def _walk(self, endpoint: Endpoint, window: Window) -> tuple[Drive, list[Window], VenueError | None]:
-        """Walk one endpoint over one window. Gives what of it the walk left open, and why it ended early if it did."""
+    def _walk(
+        self, endpoint: Endpoint, window: Window
+    ) -> tuple[Drive, list[Window], list[Window], VenueError | None]:
+        """Walk one endpoint over one window. Gives what of it the walk left open, what of that lies before a full page
+        of the newest rows, and why it ended early if it did."""
         replies: list[Received] = []
-        walked = answered = [window]
+        walked = answered = cut = [window]
         for account in self.accounts if endpoint.each else ("",):  # known is what all of them were asked for
             said: list[Received] = []
             drive, refusal = self._drive(endpoint, window, said, account)
             walked = intersect(drive.walk.answered, walked)
+            cut = intersect(cut, _cut(drive.walk))
             answered = intersect(self._confirmed(endpoint, intersect(walked, answered), said, account), answered)
             replies += said
             if refusal is not None:
                 break
         left = subtract([window], walked)
         if not replies:
-            return drive, left, refusal
+            return drive, left, [], refusal
+        cut = intersect(cut, [Window(window.start, max(window.start, self._final(replies)))])
         answered = self._settled(answered, replies)
         kept = [
             part for r in replies if r.table is not None for part in _inside(r.table, self.dataset, answered)
@@ -158,7 +167,7 @@ class _Fill:
         self.tables.extend(kept)
         for part, verdict in self._verdicts(answered, kept):
             self.asked.append(Asked(part, self.job.source, heard, verdict))
-        return drive, left, refusal
+        return drive, left, cut if refusal is None else [], refusal
 
     def _confirmed(
         self, endpoint: Endpoint, answered: list[Window], replies: list[Received], account: str
@@ -225,10 +234,14 @@ class _Fill:
             self.proven[endpoint.path] = max(walk.proven, self.proven.get(endpoint.path, 0))
         return drive, refusal
 
+    def _final(self, replies: Sequence[Received]) -> int:
+        """Up to when all is final by the venue's clock."""
+        final = min(r.venue_now for r in replies) - self.dataset.settle(self.job.series.period)
+        return self.grid.floor(final) if self.grid else final
+
     def _settled(self, answered: list[Window], replies: Sequence[Received]) -> list[Window]:
         """Law 6 by the venue's clock: what it cannot have finished yet is not answered, whatever it sent."""
-        final = min(r.venue_now for r in replies) - self.dataset.settle(self.job.series.period)
-        final = self.grid.floor(final) if self.grid else final
+        final = self._final(replies)
         open_yet = [w for w in (Window(max(a.start, final), a.end) for a in answered) if w]
         moving = merge(Window(at, at + 1) for r in replies for at in r.parsed.unsettled)
         if moving := intersect(moving, answered):
@@ -292,6 +305,11 @@ class _Fill:
             parts = ((Window(window.start, stop), "unobtainable"), (Window(stop, window.end), "empty"))
             out.extend((part, verdict) for part, verdict in parts if part)
         return out
+
+
+def _cut(walk: Walk) -> list[Window]:
+    """What lies before a full page of the newest rows."""
+    return [walk.cut] if isinstance(walk, LatestWalk | TailWalk) and walk.cut is not None else []
 
 
 def _of_the_endpoint(endpoint: Endpoint, refusal: VenueError) -> bool:

@@ -66,6 +66,9 @@ class Job:
     horizon: int | None = None
     """Before this instant (and shortly after it) the venue no longer serves the series."""
 
+    begun: int | None = None
+    """The instrument was there by this instant: its candles show it, or rows that are stored. None: not known."""
+
     days: tuple[str, ...] = ()
     """Of a job of the archive: the venue's days whose files are wanted. ``label`` then names all their partitions."""
 
@@ -204,6 +207,8 @@ def plan_series(
         known += [Known(tuple(left), m.verdict, m.why) for m in more if (left := subtract(m.windows, withheld))]
     if endpoints and endpoints[0].walk == "latest":
         wanted = _across_instants(wanted)
+    there = [span.start for span in spans if span.verdict == "present"] + ([] if born is None else [born])
+    begun = min(there, default=None)
     horizon = now - endpoints[0].horizon if endpoints and endpoints[0].horizon else None
     grain = dataset_named(series.dataset).grain(series.period)
     everything = merge([*wanted, *(w for entry in known for w in entry.windows)])
@@ -218,7 +223,7 @@ def plan_series(
             )
             if mine or said:
                 requests, rows = estimate(mine, endpoints[0], grid) if endpoints else (0, 0)
-                jobs.append(Job(series, label, tuple(mine), "rest", requests, rows, said, horizon))
+                jobs.append(Job(series, label, tuple(mine), "rest", requests, rows, said, horizon, begun))
     return SeriesPlan(series, final, tuple(jobs), tuple(entry.why for entry in known))
 
 

@@ -147,11 +147,14 @@ class _Wanted:
     gone: str = ""
 
     def begins_unknown(self, now: int) -> bool:
-        """Whether rows earlier than any that is stored are asked for, by windows that may all be empty."""
+        """Whether rows earlier than any that is stored are asked for, by windows that may all be empty, or must be told
+        from what is gone."""
         endpoints = self.venue.endpoints_for(self.series.dataset, self.series.period, self.series.symbol)
         paged = ("time", "edge") if self.series.dataset == "klines" else ("time",)
-        if not (endpoints and endpoints[0].walk in paged) and not self.venue.archives_for(
-            self.series.dataset, self.series.period
+        if not (
+            (endpoints and endpoints[0].walk in paged)
+            or self.venue.archives_for(self.series.dataset, self.series.period)
+            or self.venue.forgets(self.series.dataset, self.series.period, self.series.symbol)
         ):
             return False
         first = min((span.start for span in self.spans if span.verdict == "present"), default=None)

@@ -76,7 +76,8 @@ class LatestWalk:
     """The newest rows and nothing else: what lies before them in the window stays unanswered.
 
     For rows that are due at every slot: a page that is not full was all the venue has. Before a full one lies ``cut``,
-    which the venue serves no longer.
+    which no page of the newest rows will bring any more. One with more rows than were asked for is full by no measure
+    that is known, and cuts nothing.
     """
 
     window: Window
@@ -89,6 +90,7 @@ class LatestWalk:
         start = self.window.start
         if page.count >= self.most:
             start = max(page.first, start)
+        if page.count == self.most:
             self.cut = Window(self.window.start, page.first).intersect(self.window) or None
         end = self.window.end if page.until is None else min(page.until, self.window.end)
         if start < end:
@@ -100,11 +102,11 @@ class TailWalk:
     """The newest rows of what follows no grid (trades): they prove the stretch between them and nothing else.
 
     * The instant of the oldest row is not answered: the page may cut through the rows of one instant.
-    * The instant of the newest row is not answered either, unless the venue says that it had looked beyond it
-      (``Page.until``): more rows of that instant may have followed a moment later.
+    * After the newest row nothing had happened by the time of the answer: the venue says that time (``Page.until``), or
+      it is later than the window, which ends where rows have settled.
     * A short page does not say that there was nothing before it: how far back the venue remembers is not known, and its
       cap may be lower than we think. An empty page therefore proves nothing at all. Before a full one, with the
-      instant that it may cut through, lies ``cut``, which the venue serves no longer.
+      instant that it may cut through, lies ``cut``: as of `LatestWalk`.
     """
 
     window: Window
@@ -116,9 +118,9 @@ class TailWalk:
         page = yield Ask(self.window, self.most)
         if not page.count:
             return
-        if page.count >= self.most:
+        if page.count == self.most:
             self.cut = Window(self.window.start, page.first + 1).intersect(self.window) or None
-        end = page.last if page.until is None else max(page.last, page.until)
+        end = self.window.end if page.until is None else max(page.last, page.until)
         heard = Window(page.first + 1, end).intersect(self.window)
         if heard:
             self.answered.append(heard)

@@ -247,7 +247,11 @@ def _overlay(spans: list[Span], pieces: list[Span], recheck: int) -> None:
 
 
 def _stays(known: Span, piece: Span, recheck: int) -> bool:
-    """Saying the same again changes nothing, but a settled word takes the place of an unsettled one."""
+    """Saying the same again changes nothing, but a settled word takes the place of an unsettled one. That rows are
+    served no longer takes back nothing that was told of them: a capture may have heard them since a run was planned.
+    """
+    if piece.verdict == "unobtainable" and known.verdict in ("present", "empty") and settled(known, recheck):
+        return True
     if (known.verdict, known.source) != (piece.verdict, piece.source):
         return False
     return settled(known, recheck) or not settled(piece, recheck)

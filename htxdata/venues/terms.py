@@ -88,6 +88,10 @@ class Endpoint:
     least: int | None = None
     """Of a walk by halves: so many rows no page is cut to, where that is not the walk's own."""
 
+    deeper: str = ""
+    """Of the newest rows alone: what else of the venue's may have those before them, as the reason will say why they
+    are missing. What has such a way is never called gone."""
+
     def read(self, reply: Reply, series: Series, facts: Facts) -> Parsed:
         """The rows of a reply; ``BadReply`` for what is not understood (law 9)."""
         return self.parse(reply, series) if self.sized is None else self.sized(reply, series, facts)
@@ -440,6 +444,13 @@ class Venue:
 
     def archives_for(self, dataset: str, period: str | None) -> tuple[Archive, ...]:
         return tuple(a for a in self.archives if a.dataset == dataset and a.serves(period))
+
+    def forgets(self, dataset: str, period: str | None, symbol: str = "") -> bool:
+        """Whether nothing brings what lies before a full page of the newest rows: no endpoint goes further back or says
+        how far, no archive may have it one day, and the venue has no other way to it."""
+        ways = self.endpoints_for(dataset, period, symbol)
+        newest = all(way.walk in ("latest", "tail") and not (way.deeper or way.horizon) for way in ways)
+        return bool(ways) and newest and not self.archives_for(dataset, period)
 
     def undivided(self, dataset: str) -> bool:
         """Whether a dataset is of no symbol, but one series of all of them."""

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from htxdata.errors import WalkStuck
@@ -675,11 +675,13 @@ def test_a_tail_answers_exactly_what_it_proves(
     before: list[int], after: list[int], cap: int, start: int, length: int, ahead: int, says: bool
 ) -> None:
     """However the page cuts the trades, and whatever trades follow it: none of what is answered is missing from the
-    page. All between the instant of its oldest and of its newest trade is answered, and on to where the venue says
-    that it had looked."""
-    window = Window(ORIGIN + start * 1000, ORIGIN + (start + length) * 1000)
+    page. All after the instant of its oldest trade is answered, up to where the venue says that it had looked; where it
+    does not say, up to the end of the window, which was over by then."""
     page_rows = before[-cap:]
     made = (before[-1] if before else ORIGIN) + ahead * 1000
+    end = ORIGIN + (start + length) * 1000
+    window = Window(ORIGIN + start * 1000, end if says else min(end, made))
+    assume(window)
     # What is matched in the very instant of the answer may not be in it.
     later = [made + m * 1000 for m in after]
     walk = TailWalk(window, 2000)
@@ -695,8 +697,7 @@ def test_a_tail_answers_exactly_what_it_proves(
         before[:cut] + later
     )  # trades, not instants: one of an instant may be on the page and another not
     assert not [t for t in unheard if any(w.start <= t < w.end for w in walk.answered)]
-    end = (made if says else before[-1]) if page_rows else 0
-    expected = Window(page_rows[0] + 1, end).intersect(window) if page_rows else Window(0, 0)
+    expected = Window(page_rows[0] + 1, made).intersect(window) if page_rows else Window(0, 0)
     assert merge(walk.answered) == merge([expected])
 
 
@@ -716,11 +717,27 @@ def test_a_short_tail_says_nothing_of_what_was_before_it() -> None:
     assert walk.answered == [Window(ORIGIN + HOUR + 1, ORIGIN + 3 * HOUR)]
 
 
-def test_trades_of_one_instant_prove_no_stretch() -> None:
-    """A page of one millisecond may have left out others of it, before and after."""
+def test_trades_of_one_instant_prove_nothing_of_it() -> None:
+    """A page of one millisecond may have left out others of it, before and, where it was made in it, after."""
+    walk = TailWalk(Window(ORIGIN, ORIGIN + DAY), 2000)
+    drive(walk, lambda ask: ([], Page(2000, ORIGIN + HOUR, ORIGIN + HOUR, until=ORIGIN + HOUR)))
+    assert (walk.answered, walk.cut) == ([], Window(ORIGIN, ORIGIN + HOUR + 1))
     walk = TailWalk(Window(ORIGIN, ORIGIN + DAY), 2000)
     drive(walk, lambda ask: ([], Page(2000, ORIGIN + HOUR, ORIGIN + HOUR)))
-    assert walk.answered == []
+    assert walk.answered == [Window(ORIGIN + HOUR + 1, ORIGIN + DAY)]
+
+
+@pytest.mark.parametrize(("kind", "more"), [(TailWalk, 1), (LatestWalk, 0)])
+def test_only_a_page_of_as_many_rows_as_were_asked_for_is_cut(kind: type[TailWalk | LatestWalk], more: int) -> None:
+    """Fewer rows may be all there are; of more rows than were asked for nobody knows what they were cut to."""
+    window, first = Window(ORIGIN, ORIGIN + DAY), ORIGIN + HOUR
+    for count, cut in ((24, None), (25, Window(ORIGIN, first + more)), (26, None)):
+        walk = kind(window, 25)
+        drive(walk, lambda ask, count=count: ([], Page(count, first, first + HOUR)))
+        assert walk.cut == cut
+    walk = kind(Window(first + 2 * HOUR, first + 3 * HOUR), 25)
+    drive(walk, lambda ask: ([], Page(25, first, first + HOUR)))
+    assert (walk.cut, walk.answered) == (None, [walk.window]), "the window begins after the page's oldest row"
 
 
 def test_a_clock_behind_its_own_trades_takes_nothing_back() -> None:

@@ -18,7 +18,7 @@ GRID = Grid(1)
 asks = st.builds(
     lambda start, length, source, at, verdict: Asked(Window(start, start + length), source, at, verdict),
     st.integers(-5, 42), st.integers(0, 20), st.sampled_from(["rest", "archive"]), st.integers(0, 60),
-    st.sampled_from(["empty", "outage"]),
+    st.sampled_from(["empty", "outage", "unobtainable"]),
 )  # fmt: skip
 rows = st.frozensets(st.integers(0, 39), max_size=40)
 
@@ -35,7 +35,8 @@ def model(
 ) -> None:
     """The rules, one slot at a time."""
     window = range(max(0, ask.window.start), min(40, ask.window.end))
-    whole = any(slot in held for slot in window)
+    gone = ask.verdict == "unobtainable"
+    whole = any(slot in held for slot in window) and not gone
     for slot in window:
         there = slot in held if density == "grid" else whole
         calm = ask.fetched_at >= slot + 1 + recheck
@@ -43,6 +44,8 @@ def model(
         old = slots.get(slot)
         if old and old[:2] == new[:2] and (old[2] or not new[2]):
             continue
+        if old and old[2] and old[0] in ("present", "empty") and new[0] == "unobtainable":
+            continue  # it was told while it was served
         slots[slot] = new
 
 
@@ -219,6 +222,20 @@ def test_what_was_heard_takes_the_place_of_what_is_served_no_longer() -> None:
         (10, 18, "present", "ws", 2),
         (18, 20, "unobtainable", "rest", 0),
     ]
+
+
+@pytest.mark.parametrize("density", ["events", "grid"])
+def test_what_was_told_meanwhile_is_not_gone(density: str) -> None:
+    """A capture commits what it heard while a backfill, planned before that, learns that the rest is gone."""
+    rows = np.array([9, 12, 15])
+    grid = GRID if density == "grid" else None
+    heard = judge(density, grid, CELL, [], [Asked(Window(9, 18), "ws", 40)], rows, 0)
+    both = judge(density, grid, CELL, heard, [Asked(Window(0, 20), "rest", 50, "unobtainable")], rows, 0)
+    was = {slot: word[0] for slot, word in flat(heard, 0).items()}
+    assert {slot: word[0] for slot, word in flat(both, 0).items()} == dict.fromkeys(range(20), "unobtainable") | was
+    early = judge(density, grid, CELL, [], [Asked(Window(16, 18), "ws", 17)], rows, 0)
+    late = judge(density, grid, CELL, early, [Asked(Window(16, 18), "rest", 50, "unobtainable")], rows, 0)
+    assert [(s.start, s.end, s.verdict) for s in late] == [(16, 17, "empty"), (17, 18, "unobtainable")]
 
 
 def test_a_wrong_verdict_is_refused() -> None:

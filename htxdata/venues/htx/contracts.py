@@ -85,6 +85,7 @@ def price_klines(
         parse=parse.kline_parser(parse.PRICE_CANDLE, topic, named),
         docs=docs,
         periods={period: spelled for period, spelled in AS_OURS.items() if period not in without},
+        deeper="the socket may have older ones, and is not asked",  # `req` of /ws_index, how far is not said (7.5 [B])
     )
 
 

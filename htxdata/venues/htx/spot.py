@@ -58,6 +58,7 @@ ENDPOINTS = (
         parse=parse.kline_parser(parse.SPOT_CANDLE),
         docs="htx-api 3.1 [A]",
         periods=_PERIODS,
+        deeper="the socket may have older ones, and is not asked",  # a `req` of at most 300 candles (htx-api 7.3)
     ),
     Endpoint(
         "trades",
