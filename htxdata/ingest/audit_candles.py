@@ -19,12 +19,11 @@ from htxdata.ingest.audit_rows import Finding, day_opens, grid_for, on_grid, ope
 from htxdata.ingest.candles import Candles, Columns, Longer
 from htxdata.market import PERIODS, Series
 from htxdata.schema import DATASETS
-from htxdata.store.footer import Span
+from htxdata.store.footer import KNOWN, Span
 from htxdata.store.layout import Partition
 from htxdata.store.partition import Store
 from htxdata.timeline import DAY, MINUTE, Grid, Window, intersect, merge, subtract
 
-COMPLETE = ("present", "empty")
 CANDLES = frozenset(d.name for d in DATASETS if d.density == "grid")
 """Candles of trades and of prices that are computed."""
 
@@ -145,7 +144,7 @@ def _shorter(store: Store, line: Series, grid: Grid) -> list[Series]:
 
 def complete(store: Store, series: Series) -> list[Window]:
     """Where nothing is missing of a series."""
-    return merge(Window(s.start, s.end) for s in _spans(store, series) if s.verdict in COMPLETE)
+    return merge(Window(s.start, s.end) for s in _spans(store, series) if s.verdict in KNOWN)
 
 
 def _spans(store: Store, series: Series) -> list[Span]:

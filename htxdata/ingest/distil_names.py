@@ -10,7 +10,6 @@ from itertools import groupby
 from typing import Any
 
 from htxdata.ingest.distil_memory import NameLine, StateLine, Topic
-from htxdata.ingest.snapshot_states import SAYS
 from htxdata.schema import Dataset
 from htxdata.timeline import MILLISECOND
 from htxdata.venues.names import stem
@@ -46,7 +45,7 @@ def changed(topic: Topic, columns: Columns, declared: Dataset) -> Columns:
     """Of rows that hold until the next ones those that say something new, and the first of the connection."""
     line = topic.state = topic.state or StateLine()
     pushes = list(zip(columns["received_at"], columns[declared.time_column], strict=True))
-    names = SAYS[declared.name]
+    names = declared.says
     keep: list[int] = []
     for _, group in groupby(range(len(pushes)), key=pushes.__getitem__):
         rows = list(group)

@@ -11,15 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from htxdata.ingest.distil_spans import TOLD, Heard, Silence, claims, known_windows, refuted
+from htxdata.ingest.distil_spans import Heard, Silence, claims, known_windows, refuted
 from htxdata.ingest.plan import grid_for
 from htxdata.ingest.revisions import keeper
 from htxdata.market import ALL_SYMBOLS, Series
+from htxdata.schema import Dataset
 from htxdata.schema import dataset as dataset_named
 from htxdata.schema.arrow import UNFIT, conform
 from htxdata.schema.columns import COLUMNS
 from htxdata.store.coverage import Asked
-from htxdata.store.footer import Span
+from htxdata.store.footer import KNOWN, Span
 from htxdata.store.layout import Partition, partition_of, partitions
 from htxdata.store.partition import OnReplace, Store
 from htxdata.timeline import Window, merge, subtract
@@ -154,49 +155,48 @@ class Basket:
             low, high = there.searchsorted(one.window) if one.verdict == "outage" else (0, 0)
             instants = [Window(at, at + 1) for at in there[low:high].tolist()]
             out += [one._replace(window=piece) for piece in subtract([one.window], instants)]
-            if partition.dataset not in ("own_fills", "own_account_updates"):
+            if not dataset_named(partition.dataset).own:
                 out += [one._replace(window=instant, verdict="present") for instant in instants]
         return out
 
     def _new(self, partition: Partition, table: pa.Table) -> pa.Table:
-        if partition.dataset in ("liquidations", "own_account_updates"):
-            return self._untold(partition, table)
-        return self._unheard(partition, table) if partition.dataset == "quotes" else table
+        declared = dataset_named(partition.dataset)
+        if declared.told_by_one:
+            return self._untold(partition, table, declared)
+        return self._unheard(partition, table, declared) if declared.heard_once else table
 
-    def _untold(self, partition: Partition, table: pa.Table) -> pa.Table:
-        """Of liquidations, which the socket does not number, only those of times that no other source has covered:
-        elsewhere the same order would be there twice, under two numbers. Of balances likewise, for the ledger counts
-        changes otherwise than the socket; what a connection began with is no change, and kept."""
+    def _untold(self, partition: Partition, table: pa.Table, declared: Dataset) -> pa.Table:
+        """Only rows of times that no other source has covered: elsewhere the same one would be there twice, under two
+        numbers. What no source can have told as well (a NULL in ``told_once``) is kept: the balances that a connection
+        begins with are no change."""
         told = [
             Window(span.start, span.end)
             for span in self._store.spans(partition)
-            if span.source != "ws" and span.verdict in TOLD
+            if span.source != "ws" and span.verdict in KNOWN
         ]
-        times = _times(table, dataset_named(partition.dataset).time_column)
+        times = _times(table, declared.time_column)
         keep = np.ones(len(times), dtype=bool)
         for window in told:
             keep &= (times < window.start) | (times >= window.end)
-        if "change_time" in table.column_names:
-            keep |= table["change_time"].is_null().to_numpy()
+        for name in declared.told_once:
+            if name in table.column_names:
+                keep |= table[name].is_null().to_numpy()
         return table if keep.all() else table.filter(pa.array(keep))
 
-    def _unheard(self, partition: Partition, table: pa.Table) -> pa.Table:
-        """Quotes but for those heard before, on another connection: their key holds our receive time, so the store
-        would take them for others."""
-        first = pc.min(table["quote_time"])
+    def _unheard(self, partition: Partition, table: pa.Table, declared: Dataset) -> pa.Table:
+        """Rows but for those heard before, on another connection: their key holds our receive time, so the store would
+        take them for others."""
+        same, time = list(declared.heard_once), declared.time_column
+        first = pc.min(table[time])
         stored = [
-            part.filter(pc.greater_equal(part["quote_time"], first))
-            for part in self._store.tables(partition, list(_QUOTE))
+            part.filter(pc.greater_equal(part[time], first)) for part in self._store.tables(partition, same)
         ]
-        both = pa.concat_tables([*stored, table.select(list(_QUOTE))])
+        both = pa.concat_tables([*stored, table.select(same)])
         known = len(both) - len(table)
         rows = both.append_column("row", pa.array(np.arange(len(both))))
-        firsts = rows.group_by(list(_QUOTE)).aggregate([("row", "min")])["row_min"].to_numpy()
+        firsts = rows.group_by(same).aggregate([("row", "min")])["row_min"].to_numpy()
         fresh = np.sort(firsts[firsts >= known]) - known
         return table if len(fresh) == len(table) else table.take(pa.array(fresh))
-
-
-_QUOTE = ("quote_time", "sequence", "bid", "bid_size", "ask", "ask_size")
 
 
 def _times(table: pa.Table, name: str) -> Any:

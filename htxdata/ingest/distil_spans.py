@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from htxdata.ingest.distil_memory import Known, Topic
 from htxdata.store.coverage import Asked
-from htxdata.store.footer import Span
+from htxdata.store.footer import KNOWN, Span
 from htxdata.timeline import SECOND, Window, merge, subtract
 
 MARGIN = SECOND
@@ -16,9 +16,6 @@ milliseconds late, and 260 in a recorded one (htx-api 7.3). As long before an
 answer of REST, it is taken to be in it."""
 
 FOREVER = 2**62
-
-TOLD = ("present", "empty")
-"""Verdicts of somebody who was told. What REST serves no longer may have been heard all the same."""
 
 
 class Heard(NamedTuple):
@@ -83,7 +80,7 @@ def silences(heard: Iterable[Heard]) -> list[Silence]:
 def known_windows(spans: Iterable[Span]) -> list[Window]:
     """What needs no verdict any more. Silence in which rows turned up after all (REST had them) needs a new one."""
     return merge(
-        Window(span.start, span.end) for span in spans if span.verdict in TOLD and not refuted([span])
+        Window(span.start, span.end) for span in spans if span.verdict in KNOWN and not refuted([span])
     )
 
 
@@ -100,8 +97,8 @@ def claims(
     What was heard in one stretch gets one verdict, in however many runs it was read: a part of it that had no rows so
     far is no silence of its own any more once the rest has some.
     """
-    others = [Window(s.start, s.end) for s in spans if s.verdict in TOLD and s.source != "ws"]
-    ours = [s for s in spans if s.verdict in TOLD and s.source == "ws"]
+    others = [Window(s.start, s.end) for s in spans if s.verdict in KNOWN and s.source != "ws"]
+    ours = [s for s in spans if s.verdict in KNOWN and s.source == "ws"]
     out: list[Asked] = []
     for window in merge(Window(h.start, h.end) for h in heard):
         known_to = max(h.known_to for h in heard if h.start < window.end and h.end > window.start)
@@ -133,7 +130,7 @@ def covered(window: Window, spans: Iterable[Span]) -> int | None:
     inside = [
         span
         for span in spans
-        if span.verdict in TOLD and span.start < window.end and span.end > window.start
+        if span.verdict in KNOWN and span.start < window.end and span.end > window.start
     ]
     if subtract([window], [Window(span.start, span.end) for span in inside]):
         return None

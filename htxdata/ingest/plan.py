@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from htxdata.market import Listing, Series, grid_of
 from htxdata.schema import dataset as dataset_named
-from htxdata.store.footer import Span
+from htxdata.store.footer import COMPLETE, Span
 from htxdata.timeline import (
     DAY,
     HOUR,
@@ -28,9 +28,6 @@ from htxdata.timeline import (
     window_of,
 )
 from htxdata.venues.terms import Archive, Endpoint, Venue
-
-KNOWN = ("present", "empty", "unobtainable")
-"""Verdicts that make a span complete; ``missing`` and ``outage`` are asked for again (law 5)."""
 
 PUBLISHED_AFTER = 12 * HOUR
 """A day's file appears the next day, 12 to 36 hours after its end (htx-api 9.4): before that REST is asked at once."""
@@ -135,7 +132,7 @@ def to_ask(series: Series, window: Window, spans: Iterable[Span]) -> list[Window
     known = [
         Window(span.start, span.end)
         for span in spans
-        if span.verdict in KNOWN
+        if span.verdict in COMPLETE
         # The archive's files are rechecked as files, by their ETags.
         and (
             span.verdict == "unobtainable"
@@ -148,7 +145,7 @@ def to_ask(series: Series, window: Window, spans: Iterable[Span]) -> list[Window
 
 def leftover(window: Window, spans: Iterable[Span]) -> list[Window]:
     """What of ``window`` has no complete verdict."""
-    return subtract([window], [Window(s.start, s.end) for s in spans if s.verdict in KNOWN])
+    return subtract([window], [Window(s.start, s.end) for s in spans if s.verdict in COMPLETE])
 
 
 def plan_series(
@@ -334,17 +331,12 @@ def _archive_jobs(
         label = first if first == last else f"{first}…{last}"
         inside = set(run)
         windows = tuple(merge(part for day, part in deep if day in inside))
-        rows = sum(grid.count(w) for w in windows) if grid else len(run) * _ROWS_A_DAY.get(series.dataset, 0)
+        rows = sum(grid.count(w) for w in windows) if grid else len(run) * dataset_named(series.dataset).rows_a_day
         size = rows * _ZIPPED_ROW.get(series.dataset, 20) + len(run) * _BARE_ZIP
         jobs.append(Job(series, label, windows, "archive", 2 * len(run), rows, days=tuple(run), size=size, gone=gone))
     return jobs
 
 
-# Only estimates for `plan`, of a middling symbol.
-_ROWS_A_DAY = {
-    "trades": 20_000, "funding_rates": 3, "book_changes": 5_000_000, "open_interest": 24, "liquidations": 100,
-    "own_fills": 50, "own_orders": 50, "own_account_updates": 150, "index_constituents": 7_200,
-}  # fmt: skip
 _ZIPPED_ROW = {"trades": 18, "klines": 30, "book_changes": 15}  # bytes: the sandbox's files, the examples in htx-api 9
 _BARE_ZIP = 250  # bytes of a zip around nothing, and of its checksum
 
@@ -356,7 +348,8 @@ def estimate(windows: Iterable[Window], endpoint: Endpoint, grid: Grid | None) -
         if endpoint.walk == "tail":  # so many rows at most, and no more than one request
             requests, rows = requests + 1, rows + endpoint.rows
             continue
-        expected = grid.count(window) if grid else math.ceil(window.length / DAY * _ROWS_A_DAY[endpoint.dataset])
+        a_day = dataset_named(endpoint.dataset).rows_a_day
+        expected = grid.count(window) if grid else math.ceil(window.length / DAY * a_day)
         rows += expected
         if endpoint.walk == "latest":
             requests += 1

@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 from htxdata.errors import Incomplete
 from htxdata.ingest.named import match_symbols
 from htxdata.ingest.session import Session
-from htxdata.ingest.snapshot_states import SAYS, held, in_turn, keep
+from htxdata.ingest.snapshot_states import held, in_turn, keep
 from htxdata.market import Series
 from htxdata.schema import dataset as dataset_named
 from htxdata.schema.arrow import conform
 from htxdata.timeline import from_datetime, iso
 from htxdata.venues.terms import Venue
 
-_SAID = SAYS["instruments"]
+_SAID = dataset_named("instruments").says
 
 
 @dataclass(frozen=True)

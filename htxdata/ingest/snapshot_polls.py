@@ -32,9 +32,6 @@ AT_ONCE = 16
 NOT_THERE = ("delisted", "pending")
 """Instruments that no longer or do not yet exist for anybody who trades: there is nothing to ask for."""
 
-ONLY = {"indicative_funding_rates": "swap"}
-"""Of some datasets, the one kind of instrument that has them: what is delivered pays no funding."""
-
 _REACH = 3 * CONFIRM_EVERY
 """Of a pause of three days and more nothing is said. Looks up to two days apart never leave such a hole, as what they
 find is confirmed within a day."""
@@ -61,7 +58,7 @@ class Polled:
 
     def __str__(self) -> str:
         when = f" at {iso(self.heard)}" if self.heard else ""
-        why = "do not trade or cannot have one" if self.dataset in ONLY else "do not trade"
+        why = "do not trade or cannot have one" if dataset_named(self.dataset).only else "do not trade"
         more = f", {len(self.left_out)} instruments that {why} left out" if self.left_out else ""
         if self.dataset == "own_balances":
             return f"{self.venue}: {self.dataset} of {self.rows} of {self.wanted} accounts{when}: {self.new} new rows"
@@ -80,7 +77,7 @@ def snapshot_polled(session: Session, dataset: str, venue: Venue, symbols: Seque
     read is set aside (law 9), and the next way to ask is tried; the tape has it in any case.
     """
     meant, states, kinds = _instruments(session, venue, dataset, symbols)
-    only = ONLY.get(dataset)
+    only = dataset_named(dataset).only
     absent = [
         name
         for name in meant

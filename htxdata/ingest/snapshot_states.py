@@ -27,13 +27,6 @@ from htxdata.timeline import DAY, Window, iso
 CONFIRM_EVERY = DAY
 """What did not change makes no new row; that it still held is noted once a day (a span in the footer)."""
 
-SAYS = {
-    "instruments": ("base", "quote", "settle", "kind", "status", "contract_size", "tick_size", "lot_size", "listed_at",
-                    "delivery_at"),
-    "index_constituents": ("exchange", "constituent", "weight"),  # prices move all the time
-}  # fmt: skip
-"""The columns in which something new can be said."""
-
 
 @dataclass(frozen=True)
 class Held:
@@ -100,5 +93,5 @@ def keep(
 
 
 def _said(declared: Dataset, table: pa.Table) -> set[tuple[Any, ...]]:
-    columns = (table[name].to_pylist() for name in SAYS[declared.name])
+    columns = (table[name].to_pylist() for name in declared.says)
     return set(zip(*columns, strict=True))

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from htxdata.research import resample
-from htxdata.research.stored import KNOWN
-from htxdata.store.footer import Span
+from htxdata.store.footer import KNOWN, Span
 from htxdata.timeline import Grid, Window, intersect, merge, subtract
 
 if TYPE_CHECKING:

@@ -68,6 +68,7 @@ DATASETS: tuple[Dataset, ...] = (
         time_column="trade_time",
         nullable=frozenset({"quote_quantity", "contracts"}),
         grains={"": "day"},
+        rows_a_day=20_000,
     ),
     Dataset(
         "funding_rates",
@@ -77,6 +78,7 @@ DATASETS: tuple[Dataset, ...] = (
         time_column="funding_time",
         nullable=frozenset({"realized_rate", "avg_premium_index"}),
         density="interval",
+        rows_a_day=3,
     ),
     Dataset(
         "instruments",
@@ -102,6 +104,10 @@ DATASETS: tuple[Dataset, ...] = (
             {"settle", "contract_size", "tick_size", "lot_size", "listed_at", "delisted_at", "delivery_at"}
         ),
         density="states",
+        says=(
+            "base", "quote", "settle", "kind", "status", "contract_size", "tick_size", "lot_size", "listed_at",
+            "delivery_at",
+        ),
     ),
     Dataset(
         "open_interest",
@@ -112,6 +118,7 @@ DATASETS: tuple[Dataset, ...] = (
         nullable=frozenset({"volume", "value"}),
         grains={"": "month"},  # polled every quarter of an hour, a year of it would make each commit cost 200 ms
         settles_after=HOUR + MINUTE,  # the newest point of its history moves until the hour is over (htx-api 4.8 [C])
+        rows_a_day=24,
     ),
     Dataset(
         "liquidations",
@@ -121,6 +128,7 @@ DATASETS: tuple[Dataset, ...] = (
         time_column="liquidated_at",
         nullable=frozenset({"contracts"}),
         grains={"": "month"},
+        told_by_one=True,  # the socket does not number them
     ),
     Dataset(
         "book_changes",
@@ -146,6 +154,7 @@ DATASETS: tuple[Dataset, ...] = (
         grains={"": "day"},
         key_tells_time=True,
         rereads=False,
+        rows_a_day=5_000_000,
     ),
     Dataset(
         "quotes",
@@ -157,6 +166,7 @@ DATASETS: tuple[Dataset, ...] = (
         grains={"": "day"},
         key_tells_time=True,
         rereads=False,
+        heard_once=("quote_time", "sequence", "bid", "bid_size", "ask", "ask_size"),
     ),
     Dataset(
         "indicative_funding_rates",
@@ -166,6 +176,7 @@ DATASETS: tuple[Dataset, ...] = (
         time_column="observed_at",
         grains={"": "month"},
         settles_after=0,
+        only="swap",  # what is delivered pays no funding
     ),
     Dataset(
         "mark_prices",
@@ -198,6 +209,8 @@ DATASETS: tuple[Dataset, ...] = (
         key=("index_time", "exchange", "constituent"),
         time_column="index_time",
         density="states",
+        says=("exchange", "constituent", "weight"),  # prices move all the time
+        rows_a_day=7_200,
     ),
     Dataset(
         "own_fills",
@@ -224,6 +237,7 @@ DATASETS: tuple[Dataset, ...] = (
         key_tells_time=True,
         own=True,
         settles_after=5 * SECOND,  # how soon a fill can be asked for is documented nowhere
+        rows_a_day=50,
     ),
     Dataset(
         "own_orders",
@@ -252,6 +266,7 @@ DATASETS: tuple[Dataset, ...] = (
         key_tells_time=True,
         own=True,
         settles_after=5 * SECOND,
+        rows_a_day=50,
     ),
     Dataset(
         "own_account_updates",
@@ -283,9 +298,11 @@ DATASETS: tuple[Dataset, ...] = (
             {"change_time", "account_type", "balance", "available", "change_type", "amount", "sequence", "record_id"}
         ),
         told_once=("account_id", "currency", "change_time"),
+        told_by_one=True,  # the ledger counts changes otherwise than the socket
         grains={"": "month"},
         own=True,
         settles_after=5 * SECOND,
+        rows_a_day=150,
     ),
     Dataset(
         "own_balances",

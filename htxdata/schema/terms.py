@@ -33,9 +33,14 @@ class Dataset:
     already, its rows meeting themselves. False where the key tells readings apart: a partition whose footer names a
     file then holds that file's rows, all and for good, and never takes it again, replaced by the venue or not.
     ``told_once``: sources have no number in common. Rows of two sources that agree in these columns, none of them NULL,
-    tell of the same thing, and what was stored first stays.
+    tell of the same thing, and what was stored first stays. ``told_by_one``: not even that shows of every row whether
+    another source told it, so what happened in a stretch of time is told by one source alone.
+    ``heard_once``: the key tells when a row was heard. Rows that agree in these columns are one, heard by several
+    connections, and the first stays.
+    ``says``, of ``states``: the columns in which a row can say something new.
 
-    ``own``: it is of one's own account, and told only to who shows a key.
+    ``own``: it is of one's own account, and told only to who shows a key. ``only``: the one kind of instrument that has
+    it. ``rows_a_day`` is a guess for `plan`, of a middling symbol; what lies on a grid needs none.
     """
 
     name: str
@@ -51,8 +56,13 @@ class Dataset:
     key_tells_time: bool = False
     rereads: bool = True
     told_once: tuple[str, ...] = ()
+    told_by_one: bool = False
+    heard_once: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
     own: bool = False
+    only: str = ""
     settles_after: int = MINUTE
+    rows_a_day: int = 100
 
     @cached_property
     def fields(self) -> tuple[Column, ...]:

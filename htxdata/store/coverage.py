@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from htxdata.store.footer import VERDICTS, Span
+from htxdata.store.footer import KNOWN, VERDICTS, Span
 from htxdata.timeline import Grid, Window
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _stays(known: Span, piece: Span, recheck: int) -> bool:
     """Saying the same again changes nothing, but a settled word takes the place of an unsettled one. That rows are
     served no longer takes back nothing that was told of them: a capture may have heard them since a run was planned.
     """
-    if piece.verdict == "unobtainable" and known.verdict in ("present", "empty") and settled(known, recheck):
+    if piece.verdict == "unobtainable" and known.verdict in KNOWN and settled(known, recheck):
         return True
     if (known.verdict, known.source) != (piece.verdict, piece.source):
         return False

@@ -36,6 +36,13 @@ _VERDICTS = {"present": "p", "empty": "e", "outage": "o", "unobtainable": "u"}
 _LETTERS = {letter: verdict for verdict, letter in _VERDICTS.items()}
 VERDICTS = tuple(_VERDICTS)
 
+KNOWN = frozenset({"present", "empty"})
+"""Verdicts of somebody who was told: of such a span nothing more is to be learned."""
+
+COMPLETE = KNOWN | {"unobtainable"}
+"""Verdicts that nobody need be asked about again; ``missing`` and ``outage`` are asked for (law 5). What is served no
+longer is not known all the same: it may yet be heard, or have been."""
+
 
 class Span(NamedTuple):
     """``[start, end)`` with one verdict: who was asked (``source``), when last (``fetched_at``), rows in it."""

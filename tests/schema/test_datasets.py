@@ -33,6 +33,9 @@ def test_a_dataset_is_sound(entry: Dataset) -> None:
     assert {*entry.key, entry.time_column} <= set(entry.columns)
     assert entry.nullable & {*entry.key, entry.time_column} <= {"sequence", "change_time", "record_id"}
     assert entry.nullable <= set(entry.columns)
+    assert {*entry.told_once, *entry.heard_once, *entry.says} <= set(entry.columns)
+    assert bool(entry.says) == (entry.density == "states"), "what a state can say anew, and nothing else can"
+    assert entry.time_column in entry.heard_once or not entry.heard_once
     assert COLUMNS[entry.time_column].kind == "ts"
     assert not set(entry.columns) & ({"venue", "symbol"} | ({"period"} if entry.has_period else set()))
     if entry.stored:

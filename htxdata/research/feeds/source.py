@@ -18,10 +18,9 @@ from htxdata.errors import UsageError
 from htxdata.market import PERIODS, Series, is_glob
 from htxdata.research import periods
 from htxdata.research.lake import Lake
-from htxdata.research.stored import KNOWN
 from htxdata.schema import dataset
 from htxdata.store import ledger
-from htxdata.store.footer import Span
+from htxdata.store.footer import KNOWN, Span
 from htxdata.store.instants import Instant, instant_of
 from htxdata.store.layout import Selection
 from htxdata.timeline import Grid, Window, intersect, iso, subtract
