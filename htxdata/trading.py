@@ -249,7 +249,7 @@ def _opened(
     keys = need_keys(venue.keys, "trading", environ)
     base = settings.host(venue.host)
     client = Client(
-        base, Budget(base.partition("://")[2], settings.budgets[venue.host]), venue.judge, venue.limit_headers,
+        base, Budget.at(base, settings.budgets[venue.host]), venue.judge, venue.limit_headers,
         sign=lambda request, host, now: sign(request, host, keys, now), headers=lambda request: venue.headers(keys),
     )  # fmt: skip
     return client, keys

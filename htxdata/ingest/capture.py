@@ -108,7 +108,7 @@ def capture(
     private = next((feed for feed in feeds if feed.private), None)
     keys = None if private is None else session.keys(venue, f"the feed {private.name} of {venue.name}")
     with Writer() as writer:
-        limit = Budget(base.partition("://")[2], session.settings.budgets[venue.host])
+        limit = Budget.at(base, session.settings.budgets[venue.host])
         hands = Hands(venue, base, session.tape, writer, sizes, rotate, session.say, limit, keys,
                       tell=partial(session.teller, venue))  # fmt: skip
         work = _Capture(session, hands, topics, feeds, stop, distil_every, on_status, wanted)

@@ -196,7 +196,7 @@ def _paused(key: str, base: str, budget: Budget) -> Asked | None:
 
 def _budget(settings: Settings, key: str, base: str) -> Budget:
     """This machine's, as every command shares it."""
-    return Budget(base.rstrip("/").partition("://")[2], settings.budgets[key])
+    return Budget.at(base, settings.budgets[key])
 
 
 def _client(

@@ -93,17 +93,16 @@ class Budgets:
         self._rates = {}
         for host, base in settings.hosts.items():
             if base and host in settings.budgets:
-                name = base.rstrip("/").partition("://")[2]
-                self._rates[host] = (name, settings.budgets[host])
+                self._rates[host] = (base, settings.budgets[host], "")
                 for pool, key in POOLS.get(host, {}).items():
-                    self._rates[key] = (f"{name} {pool}", settings.budgets[key])
+                    self._rates[key] = (base, settings.budgets[key], pool)
         self._last: dict[str, tuple[float, int]] = {}
 
     def look(self) -> list[Family]:
         given, used, paused = [], [], []
         now = time.monotonic()
-        for key, (name, rate) in self._rates.items():
-            budget = Budget(name, rate)
+        for key, (base, rate, pool) in self._rates.items():
+            budget = Budget.at(base, rate, pool)
             try:
                 state = budget.state()
             except LakeUnusable:  # no folder for its file can be made

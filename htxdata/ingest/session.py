@@ -84,12 +84,10 @@ class Session:
 
     def _made(self, venue: Venue, stop: threading.Event, limits: Limits) -> Client:
         base = self.settings.host(venue.host)
-        name, budgets = base.partition("://")[2], self.settings.budgets
-        pools = {
-            pool: Budget(f"{name} {pool}", budgets[key]) for pool, key in POOLS.get(venue.host, {}).items()
-        }
+        budgets = self.settings.budgets
+        pools = {pool: Budget.at(base, budgets[key], pool) for pool, key in POOLS.get(venue.host, {}).items()}
         return Client(
-            base, Budget(name, budgets[venue.host]), venue.judge, limit_headers=venue.limit_headers, limits=limits,
+            base, Budget.at(base, budgets[venue.host]), venue.judge, limit_headers=venue.limit_headers, limits=limits,
             pools=pools, sign=partial(self._sign, venue), headers=partial(self._headers, venue), stop=stop,
         )  # fmt: skip
 
@@ -140,7 +138,7 @@ class Session:
             if host not in self._downloads:
                 assert venue.bucket is not None
                 base = self.settings.host(host)
-                budget = Budget(base.partition("://")[2], self.settings.budgets[host])
+                budget = Budget.at(base, self.settings.budgets[host])
                 spool = self.store.beside / "spool"
                 self._downloads[host] = Downloads(base, budget, venue.bucket, spool, stop=self.stop)
             return self._downloads[host]

@@ -123,6 +123,13 @@ class Budget:
         self.forked()
         _budgets.add(self)
 
+    @classmethod
+    def at(cls, base: str, rate: float, pool: str = "") -> Budget:
+        """The budget of the host at an address, or of a ``pool`` there. The scheme does not count: who asks a host and
+        who listens to it keep to the same pauses."""
+        name = base.rstrip("/").partition("://")[2]
+        return cls(f"{name} {pool}" if pool else name, rate)
+
     def forked(self) -> None:
         """A gate that a thread of the parent held would stay shut in the child."""
         self._gate = _Gate(2 + int(min(self.rate, pacing.UNPACED) * _AHEAD_S))

@@ -413,7 +413,7 @@ def test_nobody_connects_while_the_host_is_not_to_be_asked(tmp_path: Path) -> No
         another = Session(settings_for(sandbox, tmp_path)).client(spot)._budget
         trades = next(feed for feed in spot.feeds if feed.name == "trades")
         with Writer() as writer:
-            limit = Budget(base.partition("://")[2], 8)
+            limit = Budget.at(base, 8)
             hands = Hands(spot, base, tmp_path, writer, {}, 60.0, lambda text: None, limit)
 
             async def main(seconds: float) -> Stream:

@@ -175,7 +175,7 @@ def test_who_wants_silence_is_left_alone_and_who_is_busy_is_not_down(
     settings: Settings, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """A pause of the machine's budget is kept, no request is sent; maintenance is a warning, a ban a problem."""
-    Budget(sandbox.hosts["htx_swap_rest"].partition("://")[2], 780).pause(60)
+    Budget.at(sandbox.hosts["htx_swap_rest"], 780).pause(60)
     before = len(sandbox.requests)
     found = {one.key: one for one in doctor_hosts.Asking(settings).end()}
     assert (found["htx_swap_rest"].status, found["htx_swap_rest"].asked) == ("warning", False)

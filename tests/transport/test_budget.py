@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from htxdata.config import HOSTS
 from htxdata.errors import ConfigError, LakeUnusable
 from htxdata.protocol import pacing
 from htxdata.transport import stampfile
@@ -49,6 +50,18 @@ def test_budgets_of_one_key_are_one(make: MakeBudget) -> None:
     assert one.clock() - 10**15 >= 9.8e9
     assert stranger.acquire().stamp == one.clock()
     assert one.state().given == other.state().given == 100
+
+
+def test_who_asks_a_host_and_who_listens_to_it_share_its_budget() -> None:
+    """Law 8: one for each host, whatever the scheme; two hosts of one exchange have two, and so has a pool."""
+
+    def key(host: str, pool: str = "") -> str:
+        return Budget.at(HOSTS[host] or "", 8, pool).key
+
+    assert key("htx_spot_rest") == key("htx_spot_ws") == "api.huobi.pro"
+    assert key("htx_swap_rest") == key("htx_swap_ws") == Budget.at("https://api.hbdm.com/", 1).key
+    assert key("hashkey_rest") != key("hashkey_ws")
+    assert key("htx_swap_rest", "reference") == "api.hbdm.com reference"
 
 
 @pytest.mark.parametrize(
