@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from htxdata.errors import BadReply, Refused, Unreachable, VenueError, WalkStuck
 from htxdata.ingest import doubt
 from htxdata.ingest.drive import Drive, Get, Received, walk_for
 from htxdata.ingest.outcome import Missing, Outcome
+from htxdata.ingest.page_rows import one_table, rows_inside, times_in
 from htxdata.ingest.plan import EDGE_OF_HORIZON, LEAD_OF_FUNDING, Job, grid_for
 from htxdata.ingest.revisions import keeper
 from htxdata.protocol.paging import LatestWalk, TailWalk, Walk
@@ -158,7 +158,7 @@ class _Fill:
         cut = intersect(cut, [Window(window.start, max(window.start, self._final(replies)))])
         answered = self._settled(answered, replies)
         kept = [
-            part for r in replies if r.table is not None for part in _inside(r.table, self.dataset, answered)
+            part for r in replies if r.table is not None for part in rows_inside(r.table, self.dataset, answered)
         ]
         # The earliest reply, by the slower clock: what it says of later slots is only safer.
         heard = min(min(r.received_at, r.venue_now) for r in replies)
@@ -261,7 +261,7 @@ class _Fill:
         grid = self.grid
         assert grid is not None
         times = (
-            np.sort(np.concatenate([_times(t, self.dataset) for t in kept]))
+            np.sort(np.concatenate([times_in(t, self.dataset) for t in kept]))
             if kept
             else np.zeros(0, np.int64)
         )
@@ -294,7 +294,7 @@ class _Fill:
         """What holds no row was empty, but at the very edge of what the venue still serves it is gone."""
         out: list[tuple[Window, str]] = []
         edge = None if self.job.horizon is None else self.job.horizon + EDGE_OF_HORIZON
-        firsts = [int(times.min()) for table in kept if len(times := _times(table, self.dataset))]
+        firsts = [int(times.min()) for table in kept if len(times := times_in(table, self.dataset))]
         for window in answered:
             if edge is None or window.start >= edge or self.grid is None:
                 out.append((window, "empty"))
@@ -345,7 +345,7 @@ def fill(
     )
     committed = store.commit(
         partition,
-        _one_table(work.tables, dataset),
+        one_table(work.tables, dataset),
         work.asked,
         grid=grid,
         on_replace=keeper(store, partition),
@@ -379,39 +379,3 @@ def _around(left: Sequence[Window], drive: Drive) -> tuple[list[Window], list[Wi
         cuts = [Window(at, min(at + NARROW, w.end)) for w in spoilt for at in range(w.start, w.end, NARROW)]
         return [], [*onward, *cuts]
     return (spoilt, onward) if spoilt else (list(left), [])
-
-
-# ----------------------------------------------------------------------------------------------------- rows
-
-
-def _times(table: pa.Table, dataset: Dataset) -> Any:
-    return np.asarray(table.column(dataset.time_column).combine_chunks().cast(pa.int64()))
-
-
-def _inside(table: pa.Table, dataset: Dataset, windows: Sequence[Window]) -> list[pa.Table]:
-    """The parts of ``table`` that lie in ``windows``: a row is stored only where its window is answered."""
-    times = _times(table, dataset)
-    low, high = int(times.min()), int(times.max())
-    if any(w.start <= low and high < w.end for w in windows):
-        return [table]
-    parts = (table.filter(pa.array((times >= w.start) & (times < w.end))) for w in windows)
-    return [part for part in parts if len(part)]
-
-
-def _one_table(tables: Sequence[pa.Table], dataset: Dataset) -> pa.Table | None:
-    """All rows in order of time; pages differ in whether they count values that no DOUBLE carries."""
-    if not tables:
-        return None
-    schema = max((table.schema for table in tables), key=len)
-    table = pa.concat_tables([_widened(each, schema) for each in tables])
-    times = _times(table, dataset)
-    if len(times) > 1 and not (times[1:] > times[:-1]).all():
-        table = table.take(pa.array(np.argsort(times, kind="stable")))
-    return table
-
-
-def _widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    for entry in schema:
-        if entry.name not in table.schema.names:
-            table = table.append_column(entry, pa.array(np.zeros(len(table), np.uint8)))
-    return table

@@ -21,7 +21,8 @@ from htxdata.ingest import capture_wanted
 from htxdata.ingest.asked import Request
 from htxdata.ingest.backfill import MOST_SKEW
 from htxdata.ingest.capture_bridge import SETTLED, Bridge, bridge_for
-from htxdata.ingest.capture_streams import Hands, Stream, Topics, begun
+from htxdata.ingest.capture_connection import Hands, Topics, begun
+from htxdata.ingest.capture_streams import Stream
 from htxdata.ingest.capture_wanted import Wanted
 from htxdata.ingest.distil import Distilled, distil
 from htxdata.ingest.distil_gaps import Gap, open_gaps

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from htxdata.errors import Unreachable, UsageError
-from htxdata.ingest.capture_streams import Topics
+from htxdata.ingest.capture_connection import Topics
 from htxdata.ingest.delivered import by_alias, known_of
 from htxdata.ingest.named import having, match_symbols
 from htxdata.ingest.session import Session

@@ -3,6 +3,7 @@
 Two kinds of waiting, not to be mixed. A dropped connection or a 5xx is between one request and the venue: that request
 waits here, longer each time, and at random so that threads that failed together do not come back together. A 429 or a
 ban is between this machine and the venue: `pacing.pause_after` stops everyone, and here it is only counted.
+What a WebSocket connection that ended waits for before the next one is at the end.
 """
 
 from __future__ import annotations
@@ -103,3 +104,23 @@ def fault_of(status: int) -> Fault | None:
     else:
         kind = "refused"
     return Fault(kind, f"HTTP {status}")
+
+
+# --------------------------------------------------------------------------------------------- coming back
+
+BACK_FIRST_S, BACK_CAP_S = 0.5, 30.0
+USEFUL_S = 60.0
+
+
+def failures_after(failures: int, data_seconds: float) -> int:
+    """How many connections in a row have failed, with one more that ended: none before it, if it brought data for a
+    minute."""
+    return 1 if data_seconds >= USEFUL_S else failures + 1
+
+
+def reconnect_in(failures: int, jitter: float) -> float:
+    """Seconds until the next connection after so many failures in a row: doubling from half a second to half a minute,
+    and of that a half at least (connections that failed together do not come back together)."""
+    if failures <= 0:
+        return 0.0
+    return min(BACK_CAP_S, BACK_FIRST_S * 2.0 ** min(failures - 1, 16)) * (1 + jitter) / 2

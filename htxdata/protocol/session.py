@@ -447,23 +447,3 @@ class Session:
         self.closed = Close(why, detail)
         self._ids.clear()
         return self.closed
-
-
-# --------------------------------------------------------------------------------------------- coming back
-
-BACK_FIRST_S, BACK_CAP_S = 0.5, 30.0
-USEFUL_S = 60.0
-
-
-def failures_after(failures: int, data_seconds: float) -> int:
-    """How many connections in a row have failed, with one more that ended: none before it, if it brought data for a
-    minute."""
-    return 1 if data_seconds >= USEFUL_S else failures + 1
-
-
-def reconnect_in(failures: int, jitter: float) -> float:
-    """Seconds until the next connection after so many failures in a row: doubling from half a second to half a minute,
-    and of that a half at least (connections that failed together do not come back together)."""
-    if failures <= 0:
-        return 0.0
-    return min(BACK_CAP_S, BACK_FIRST_S * 2.0 ** min(failures - 1, 16)) * (1 + jitter) / 2

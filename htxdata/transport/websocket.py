@@ -7,7 +7,7 @@ synced. A frame is on the disk within 0.5 s of its receipt as long as a round of
 the lines stop reading until half of them are written, and it is the venue that waits.
 
 **Receive times** are taken once for each reading of the socket, when its frames were cut apart: all of them had come by
-then. **The hot path** is `_Ear.on_ws_frame`: it copies a body behind the last one, and knows nothing of what is in it.
+then. **The hot path** is `Ear.on_ws_frame`: it copies a body behind the last one, and knows nothing of what is in it.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import socket
 import ssl
 import time
-from array import array
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import picows
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows import WSCloseCode, WSFrame, WSMsgType, WSTransport
 
 from htxdata.errors import BadReply, HtxdataError
 from htxdata.protocol.session import Action, Close, Send, Session
+from htxdata.transport.dial import connected_to, words_of
 from htxdata.transport.door import Door
-from htxdata.transport.reels import CHUNK, Event, Item, OnFrames, Seal, Some, Sync, Writer, Written
+from htxdata.transport.ear import ALL, Ear
+from htxdata.transport.reels import Event, Item, OnFrames, Seal, Sync, Writer, Written
 
 HAND_S = 0.2
 SMALL = 128
@@ -44,7 +44,6 @@ PARTING_S = 2.0  # for the venue to say goodbye in turn
 MESSAGE = 16 << 20
 """Bytes of a frame, and of a message in fragments. A book of 400 levels has 30 kB, all of spot's tickers 1 MB."""
 
-_ALL = 1 << 62
 _LOG = logging.getLogger("htxdata.websocket")
 _LOG.addHandler(logging.NullHandler())  # what picows says there is in `Ended` too
 
@@ -53,7 +52,7 @@ _LOG.addHandler(logging.NullHandler())  # what picows says there is in `Ended` t
 class Ended:
     """Why a line ended, in the words of its reel. Instants are microseconds UTC, 0 where nothing was heard.
 
-    ``data_seconds`` is for how long it brought data (`protocol.session.failures_after`), ``refusal`` the status and
+    ``data_seconds`` is for how long it brought data (`protocol.backoff.failures_after`), ``refusal`` the status and
     headers (names in lower case) of an answer that was no connection.
     """
 
@@ -115,7 +114,7 @@ class Line:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._transport: WSTransport | None = None
-        self._ear = _Ear(self, writer)
+        self._ear = Ear(self, writer)
         self._items: list[Item] = []
         self._looked = 0
         self._first_at = self._last_at = 0
@@ -201,7 +200,7 @@ class Line:
                         websocket_handshake_timeout=self._connect_s,
                         max_frame_size=MESSAGE,
                         logger_name=_LOG,
-                        socket_factory=lambda url: _connected(url.host, url.port, connected, self._connect_s),
+                        socket_factory=lambda url: connected_to(url.host, url.port, connected, self._connect_s),
                     )
                 except asyncio.CancelledError:
                     for sock in connected:  # picows leaves the one that shakes hands to itself
@@ -224,7 +223,7 @@ class Line:
         except socket.gaierror as error:
             self.end("lost", f"the name of {host} could not be resolved: {error.strerror}")
         except OSError as error:
-            self.end("lost", f"no connection to {host}: {_words(error)}")
+            self.end("lost", f"no connection to {host}: {words_of(error)}")
         else:
             if self._transport is None:  # picows returns as if nothing had happened
                 self.end("lost", f"{host} closed the connection before it answered")
@@ -309,7 +308,7 @@ class Line:
                 transport.disconnect(graceful=False)
                 return
             if not frame.fin:
-                self._ear.small = _ALL
+                self._ear.small = ALL
                 return
             body = b"".join(self._parts)
             self._parts.clear()
@@ -357,7 +356,7 @@ class Line:
     def _listen(self) -> None:
         """Look at every frame, or only at those that are small enough."""
         self._waits = self.session.waiting
-        self._ear.small = _ALL if self._waits or self._parts or self._door is not None else SMALL
+        self._ear.small = ALL if self._waits or self._parts or self._door is not None else SMALL
 
     def _wake(self) -> None:
         assert self._loop is not None
@@ -439,34 +438,6 @@ class Line:
             self._plan()
 
 
-async def _connected(host: str, port: int, made: list[socket.socket], connect_s: float) -> socket.socket:
-    """A connection to the first address of ``host`` that takes one. Each of them gets its share of the time."""
-    loop = asyncio.get_running_loop()
-    failed: OSError = OSError(f"{host} has no address")
-    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for family, kind, proto, _, address in addresses:
-        sock = socket.socket(family, kind, proto)
-        try:
-            sock.setblocking(False)
-            async with asyncio.timeout(connect_s / len(addresses)):
-                await loop.sock_connect(sock, address)
-        except OSError as error:  # the time-out is one too
-            sock.close()
-            failed = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            made.append(sock)
-            return sock
-    raise failed
-
-
-def _words(error: OSError) -> str:
-    """asyncio puts the address where the reason belongs."""
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-
-
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
@@ -484,73 +455,3 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     task.result()
     if cancelled:
         raise asyncio.CancelledError
-
-
-class _Ear(WSListener):
-    """What picows calls for each frame. Its one busy method copies frames into a chunk, as long as they fit."""
-
-    def __init__(self, line: Line, writer: Writer) -> None:
-        self._line, self._writer, self._clock = line, writer, line.clock
-        self.small = _ALL
-        self._chunk = writer.chunk()
-        self._room, self._at = len(self._chunk), 0
-        self._marks: list[tuple[int, int]] = []  # a time, and how many frames had come by then
-        self.lengths: array[int] = array("I")
-        self._add = self.lengths.append
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self._line.connected(transport)
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._line.disconnected(transport)
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        size = frame.payload_size
-        end = self._at + size
-        if self.small < size and end <= self._room and frame.fin:
-            self._chunk[self._at : end] = frame.get_payload_as_memoryview()
-            self._at = end
-            self._add(size)
-            if frame.last_in_buffer:
-                self.mark()
-        else:
-            self._line.look(transport, frame)
-            if self.lengths:
-                self.mark()
-
-    def mark(self) -> None:
-        """All frames up to here had come by now."""
-        self._marks.append((self._clock() // 1000, len(self.lengths)))
-        self._line.plan_to_hand()
-
-    def keep(self, body: bytes) -> None:
-        """One more frame, of any size."""
-        end = self._at + len(body)
-        if end > self._room:
-            if self.lengths:
-                self._line.give_early()
-            self._chunk = self._writer.chunk() if len(body) <= CHUNK else memoryview(bytearray(len(body)))
-            self._room, end = len(self._chunk), len(body)
-        self._chunk[self._at : end] = body
-        self._at = end
-        self._add(len(body))
-
-    def take(self) -> Some | None:
-        """The frames so far. Few of them leave the chunk where it is."""
-        if not self.lengths:
-            return None
-        times: array[int] = array("q")
-        for at, count in (*self._marks, (self._clock() // 1000, len(self.lengths))):
-            times.extend(array("q", (at,)) * (count - len(times)))
-        if self._at > CHUNK // 2:
-            chunk = self._chunk if self._room == CHUNK else None
-            some = Some(times, self.lengths, self._chunk[: self._at], chunk)
-            self._chunk = self._writer.chunk()
-            self._room = len(self._chunk)
-        else:
-            some = Some(times, self.lengths, bytes(self._chunk[: self._at]), None)
-        self._at = 0
-        self._marks = []
-        self.lengths = array("I")
-        self._add = self.lengths.append
-        return some

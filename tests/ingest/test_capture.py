@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from htxdata.errors import StoreError, UsageError
-from htxdata.ingest import capture_streams
+from htxdata.ingest import capture_connection
 from htxdata.ingest.asked import Request
 from htxdata.ingest.audit import audit
 from htxdata.ingest.capture import Captured, Status, capture
-from htxdata.ingest.capture_streams import Hands, Stream, Topics
+from htxdata.ingest.capture_connection import Hands, Topics
+from htxdata.ingest.capture_streams import Stream
 from htxdata.ingest.capture_wanted import Wanted, topics_of
 from htxdata.ingest.distil import distil
 from htxdata.ingest.run import backfill
@@ -403,7 +404,7 @@ def test_what_a_refused_connection_is_worth(
     name: str, status: int, headers: dict[str, str], seconds: float
 ) -> None:
     """What the venue's own judge makes of the status; a minute where it says no time. Other faults pause nobody."""
-    assert capture_streams.pause_for(venue(name), "/ws", status, headers, 1_790_000_000_000_000) == seconds
+    assert capture_connection.pause_for(venue(name), "/ws", status, headers, 1_790_000_000_000_000) == seconds
 
 
 def test_nobody_connects_while_the_host_is_not_to_be_asked(tmp_path: Path) -> None:
@@ -491,7 +492,7 @@ def test_topics_are_shared_out_over_connections(tmp_path: Path, monkeypatch: pyt
         symbols = [s for each in found if each.feed.name == name for s in each.symbols.values()]
         assert len(symbols) == len(set(symbols)) >= 9
     assert sizes == {}
-    assert capture_streams.VERSION == 1
+    assert capture_connection.VERSION == 1
 
 
 @pytest.mark.slow
@@ -566,7 +567,7 @@ def test_a_reply_that_came_between_two_connections_is_on_the_next_reel(tmp_path:
         stream = Stream(Topics(trades, {"market.BTC-USDT.trade.detail": "BTC-USDT"}), hands, None)
         stream.note(reply)
         with pytest.MonkeyPatch.context() as full:
-            full.setattr(capture_streams, "Reel", _no_reel)
+            full.setattr(capture_connection, "Reel", _no_reel)
             asyncio.run(listen_once(stream))
         asyncio.run(listen_once(stream))
     (path,) = reel.reels(tmp_path)

@@ -121,7 +121,7 @@ def test_a_connection_is_handed_over_with_a_key_of_its_own(tmp_path: Path, monke
 def hurry(monkeypatch: pytest.MonkeyPatch, **change: float) -> None:
     """Keys to listen with are extended sooner."""
     monkeypatch.setattr(
-        "htxdata.ingest.capture_streams.Door", lambda lent, client: Door(replace(lent, **change), client)
+        "htxdata.ingest.capture_connection.Door", lambda lent, client: Door(replace(lent, **change), client)
     )
 
 

@@ -11,18 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from htxdata.protocol.backoff import BACK_CAP_S, failures_after, reconnect_in
 from htxdata.protocol.dialect import Acked, Closing, Dialect, Heard, Ping, Pong, Push, Refused, Strange
 from htxdata.protocol.session import (
     ACK_S,
-    BACK_CAP_S,
     SLOWED,
     TRIES,
     Action,
     Close,
     Send,
     Session,
-    failures_after,
-    reconnect_in,
 )  # fmt: skip
 
 DIALECT = Dialect(
