@@ -24,12 +24,14 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from htxdata.ingest.distil_levels import Columns, Levels
 from htxdata.ingest.distil_memory import BookLine, Stretch, Topic
 from htxdata.schema.arrow import UNFIT
 from htxdata.timeline import DAY
-from htxdata.venues.htx.feeds_book_messages import Messages
+from htxdata.venues.htx.feeds_book_messages import KINDS, SIDES, Messages
 from htxdata.venues.terms import BookMessage
 
 MOST_WAITING = 4096
@@ -58,7 +60,7 @@ class BookReader:
 
     def take(self, columns: Columns, messages: Sequence[BookMessage]) -> Columns:
         """The next messages: the rows that they make."""
-        columns = {name: np.asarray(column) for name, column in columns.items()}
+        columns = _numbered(columns)
         self._parts = []
         run = (0, 0)
         line = self._line
@@ -94,7 +96,8 @@ class BookReader:
                     line.sequence, line.at, line.received_at = last.sequence or 0, last.at, last.received_at
                     place = end
         self._told(columns, run)
-        return _joined(self._parts, columns)
+        rows = _joined(self._parts, columns)
+        return rows | {name: pa.DictionaryArray.from_arrays(rows[name], words) for name, words in _WORDS.items()}
 
     def rest(self) -> None:
         """Put down where the book stands, to be remembered."""
@@ -102,10 +105,10 @@ class BookReader:
         if line.seeded and not line.muted:
             self._topic.proved = line.at + 1
         line.levels = self._levels.columns()
-        line.waiting = [(told, {name: _listed(rows[name]) for name in rows}) for told, rows in line.waiting]
+        line.waiting = [(told, _listed(rows)) for told, rows in line.waiting]
         if line.unplaced is not None:
             told, rows = line.unplaced
-            line.unplaced = (told, {name: _listed(column) for name, column in rows.items()})
+            line.unplaced = (told, _listed(rows))
 
     def finish(self, received_at: int) -> None:
         """There is nothing more up to ``received_at``: where the newer connection is over and this one is not, it
@@ -193,7 +196,7 @@ class BookReader:
         """Of the whole book that does not say of when it is: so early is the first change that was heard."""
         assert self._line.unplaced is not None
         (received_at, number), rows = self._line.unplaced
-        rows = {name: np.asarray(column) for name, column in rows.items()}
+        rows = _numbered(rows)
         whole = BookMessage(received_at, at, True, number, None, 0, len(rows["price"]), True)
         self._begin(rows, whole, number)
 
@@ -222,7 +225,7 @@ class BookReader:
         rows["book_time"] = np.full(message.last - message.first, at)
         self._told(rows, (0, message.last - message.first))
         for (_, when, sequence, previous), late in waiting:
-            late = {name: np.asarray(column) for name, column in late.items()}
+            late = _numbered(late)
             count = len(late["price"])
             late["received_at"] = np.full(count, message.received_at)
             self._other(late, BookMessage(message.received_at, when, False, sequence, previous, 0, count))
@@ -285,7 +288,7 @@ class BookReader:
             "received_at": message.received_at,
         }
         rows = {name: np.full(count, value) for name, value in same.items()}
-        rows["kind"] = np.full(count, "snapshot", object)
+        rows["kind"] = np.ones(count, np.int8)  # snapshot
         self._parts.append(
             {name: {**rows, **there}[name] for name in columns if name in rows or name in there}
         )
@@ -312,6 +315,28 @@ def _none(name: str, count: int) -> Any:
     return np.zeros(count, np.uint8)
 
 
-def _listed(column: Any) -> list[Any]:
-    listed: list[Any] = np.asarray(column).tolist()
-    return listed
+_WORDS = {"kind": KINDS, "side": SIDES}
+
+
+def _numbered(columns: Columns) -> Columns:
+    """As numpy arrays; of words, their places."""
+    return {name: _places(column, _WORDS[name]) if name in _WORDS else np.asarray(column)
+            for name, column in columns.items()}  # fmt: skip
+
+
+def _places(column: Any, words: Any) -> Any:
+    if isinstance(column, np.ndarray) and column.dtype == np.int8:  # places already
+        return column
+    if not isinstance(column, pa.DictionaryArray):
+        column = pa.DictionaryArray.from_arrays(pc.index_in(pa.array(column, pa.string()), words), words)
+    assert column.dictionary.equals(words)
+    assert not column.null_count
+    return column.indices.to_numpy().astype(np.int8, copy=False)
+
+
+def _listed(rows: Columns) -> Columns:
+    """As lists, which can be written down."""
+    return {
+        name: pa.DictionaryArray.from_arrays(column, _WORDS[name]).to_pylist() if name in _WORDS else column.tolist()
+        for name, column in _numbered(rows).items()
+    }

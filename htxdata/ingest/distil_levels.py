@@ -21,8 +21,8 @@ class Levels:
         self._pending = 0
 
     def change(self, rows: Columns) -> None:
-        """Rows in their order: of one price the last one counts."""
-        price = np.where(rows["side"] == "bid", rows["price"], -rows["price"])
+        """Rows in their order: of one price the last one counts. ``side`` is 0 where it is a bid."""
+        price = np.where(rows["side"] == 0, rows["price"], -rows["price"])
         self._changes.append((price, rows["size"], rows.get("contracts", rows["size"])))
         self._pending += len(price)
         if self._pending > _MOST_PENDING:
@@ -48,9 +48,8 @@ class Levels:
         self._lay()
         price, size, contracts = self._there
         order = np.concatenate([np.flatnonzero(price > 0)[::-1], np.flatnonzero(price < 0)[::-1]])
-        side = np.where(price[order] > 0, "bid", "ask").astype(object)
         return {
-            "side": side,
+            "side": (price[order] < 0).astype(np.int8),
             "price": np.abs(price[order]),
             "size": size[order],
             "contracts": contracts[order],

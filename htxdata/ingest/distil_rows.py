@@ -236,24 +236,9 @@ def _array(name: str, values: Sequence[Any]) -> Any:
     times as long."""
     if all(isinstance(value, np.ndarray) for value in values):
         values = [np.concatenate(values)] if len(values) > 1 else values
-    if name in _WORDS and len(values) == 1 and (words := _two_words(values[0])) is not None:
-        return words
     arrays = [_made(name, value) for value in values]
     array = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
     return array.dictionary_encode() if name in _WORDS and isinstance(array, pa.StringArray) else array
-
-
-def _two_words(value: Any) -> pa.DictionaryArray | None:
-    """A numpy array of one or two texts as a dictionary of them, in a third of the time; ``None`` of anything else."""
-    if not isinstance(value, np.ndarray) or not len(value):
-        return None
-    others = np.flatnonzero(value != value[0])
-    words = [value[0], *value[others[:1]]]
-    if not all(isinstance(word, str) for word in words) or (value[others] != words[-1]).any():
-        return None
-    indices = np.zeros(len(value), np.int32)
-    indices[others] = 1
-    return pa.DictionaryArray.from_arrays(indices, pa.array(words, pa.string()))
 
 
 def _made(name: str, value: Any) -> Any:

@@ -431,7 +431,7 @@ def test_rows_rebuild_the_venues_book_at_every_good_message(session: Any) -> Non
         reader = BookReader(topic, "request", ())
         made = reader.take(columns, messages)
         reader.rest()
-        out += [dict(zip(made, row, strict=True)) for row in zip(*made.values(), strict=True)]
+        out += [dict(zip(made, row, strict=True)) for row in zip(*[c.tolist() for c in made.values()], strict=True)]
     keys = [(row["received_at"], row["sequence"], row["side"], row["price"]) for row in out]
     assert len(set(keys)) == len(keys)
     days = sorted({row["book_time"] // DAY for row in out})

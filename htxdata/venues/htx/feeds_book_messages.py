@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, overload
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from htxdata.errors import BadReply
 from htxdata.venues.htx import rows as wire
@@ -14,6 +15,9 @@ from htxdata.venues.htx.feeds_frames import Message, member
 from htxdata.venues.terms import BookMessage
 
 Levels = list[tuple[float, float]]
+
+KINDS, SIDES = pa.array(["delta", "snapshot"]), pa.array(["bid", "ask"])
+"""The words of ``kind`` and ``side``: rows of books carry them as Arrow dictionaries of just these."""
 
 
 class Told(NamedTuple):

@@ -16,10 +16,20 @@ from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+import pyarrow as pa
 
 from htxdata.errors import BadReply
 from htxdata.schema.arrow import UNFIT
-from htxdata.venues.htx.feeds_book_messages import BRIEF, Careful, Levels, Messages, Quick, Told
+from htxdata.venues.htx.feeds_book_messages import (
+    BRIEF,
+    KINDS,
+    SIDES,
+    Careful,
+    Levels,
+    Messages,
+    Quick,
+    Told,
+)
 from htxdata.venues.htx.feeds_frames import (
     FIRST_MS,
     LAST_MS,
@@ -181,8 +191,8 @@ def _parted(
     sides[::2], sides[1::2] = told["bids"], told["asks"]
     columns: dict[str, Any] = {
         "book_time": np.repeat(told["at"], each),
-        "kind": np.repeat(_KINDS[told["whole"].astype(np.intp)], each),
-        "side": np.repeat(np.tile(_SIDES, len(order)), sides),
+        "kind": np.repeat(told["whole"].view(np.int8), each),
+        "side": np.repeat(np.tile(_BOTH, len(order)), sides),
         "price": price[picks],
         "size": size[picks],
         "sequence": np.repeat(told["sequence"], each),
@@ -200,6 +210,7 @@ def _parted(
             continue
         # Copies: whoever keeps one book's rows does not keep those of all.
         mine = {name: column[rows[begin] : rows[end]].copy() for name, column in columns.items()}
+        mine["kind"], mine["side"] = _words(mine["kind"], KINDS), _words(mine["side"], SIDES)
         if contract is not None:
             mine["contracts"] = mine["size"]
             mine["size"] = _in_base(mine["contracts"], contract, mine["price"] if dollars else None)
@@ -223,7 +234,11 @@ def _plain(told: Told) -> bool:
     return True
 
 
-_SIDES, _KINDS = np.array(["bid", "ask"], object), np.array(["delta", "snapshot"], object)
+_BOTH = np.array([0, 1], np.int8)  # places in SIDES
+
+
+def _words(places: Any, words: Any) -> Any:
+    return pa.DictionaryArray.from_arrays(pa.array(places), words)
 
 
 class _Message(NamedTuple):
@@ -289,8 +304,8 @@ class _Pile:
         each = np.array([message.last - message.first for message in messages])
         columns: dict[str, Any] = {
             "book_time": np.repeat(np.array([message.at for message in messages]), each),
-            "kind": np.repeat(_KINDS[np.array([message.whole for message in messages], np.intp)], each),
-            "side": np.repeat(np.tile(_SIDES, len(messages)), self.counts),
+            "kind": _words(np.repeat(np.array([message.whole for message in messages], np.int8), each), KINDS),
+            "side": _words(np.repeat(np.tile(_BOTH, len(messages)), self.counts), SIDES),
             "price": prices,
             "size": sizes,
             "sequence": np.repeat(np.array([message.sequence for message in messages]), each),
