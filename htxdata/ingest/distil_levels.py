@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 Columns = dict[str, Any]
 """Numpy arrays of one length."""
@@ -31,10 +32,10 @@ class Levels:
     def _lay(self) -> None:
         parts = [self._there, *self._changes]
         price, size, contracts = (np.concatenate([part[at] for part in parts]) for at in range(3))
-        order = np.argsort(price)
-        ranked = price[order]
-        starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]])[: len(order)])
-        last = np.maximum.reduceat(order, starts) if len(order) else order  # of one price the last row
+        words = pa.array(price).dictionary_encode()  # prices are few: to sort all rows takes eight times as long
+        last = np.empty(len(words.dictionary), np.int64)
+        last[words.indices.to_numpy()] = np.arange(len(price))  # of one price the last row
+        last = last[np.argsort(words.dictionary.to_numpy())]
         last = last[size[last] != 0]
         self._there, self._changes, self._pending = (price[last], size[last], contracts[last]), [], 0
 
