@@ -104,7 +104,6 @@ class _Pile:
 
 
 _SIDES = pa.array(["buy", "sell"])
-_FIGURES = ("price", "quantity", "quote_quantity", "contracts")
 
 
 def _one(parts: Sequence[Any]) -> Any:
@@ -115,12 +114,12 @@ def _one(parts: Sequence[Any]) -> Any:
 
 def _arrays(trades: Sequence[Any], doubtful: bool = False) -> dict[str, Any]:
     """The columns of trades, one or more; ``_Doubt`` where a value is not plain, unless each was looked at before."""
-    fields = trades[0].__struct_fields__
-    told = dict(zip(fields, zip(*map(msgspec.structs.astuple, trades), strict=True), strict=True))
+    # (member by member: a comprehension for each takes a third of the time of a tuple of each trade)
+    count = len(trades)
     try:
-        numbers = pa.array(told["trade_id"], pa.int64())
-        times = np.array(told["trade_time"], np.int64)
-    except (OverflowError, pa.ArrowInvalid):
+        numbers = pa.array(np.fromiter([trade.trade_id for trade in trades], np.int64, count))
+        times = np.fromiter([trade.trade_time for trade in trades], np.int64, count)
+    except OverflowError:
         raise _Doubt from None
     if not doubtful and (pc.min(numbers).as_py() < 0 or times.min() < FIRST_MS or times.max() >= LAST_MS):
         raise _Doubt
@@ -128,16 +127,18 @@ def _arrays(trades: Sequence[Any], doubtful: bool = False) -> dict[str, Any]:
         "trade_time": times * MILLISECOND,
         "trade_id": numbers.cast(pa.string()),
         "side": pa.DictionaryArray.from_arrays(
-            np.array([side == "sell" for side in told["side"]], np.int32), _SIDES
+            np.fromiter([trade.side == "sell" for trade in trades], np.int32, count), _SIDES
         ),
     }
-    for name in _FIGURES:
-        if name in told:
-            figures = pa.array(told[name], pa.float64())
-            least = pc.min(figures).as_py()
-            if not doubtful and least is not None and least <= TINY:
-                raise _Doubt
-            columns[name] = figures
+    figures = {"price": [trade.price for trade in trades], "quantity": [trade.quantity for trade in trades]}
+    if "contracts" in trades[0].__struct_fields__:
+        figures["quote_quantity"] = [trade.quote_quantity for trade in trades]
+        figures["contracts"] = [trade.contracts for trade in trades]
+    for name, values in figures.items():
+        columns[name] = pa.array(values, pa.float64())
+        least = pc.min(columns[name]).as_py()
+        if not doubtful and least is not None and least <= TINY:
+            raise _Doubt
     return columns
 
 
