@@ -15,14 +15,11 @@ from htxdata.research.runs import Columns
 from htxdata.schema import Dataset, dataset
 from htxdata.store import footer, ledger
 from htxdata.store.footer import Span
-from htxdata.store.instants import EVER
+from htxdata.store.instants import window_of
 from htxdata.store.layout import Pattern, Selection
 from htxdata.store.place import Root, verbs
-from htxdata.store.views import view_over
-from htxdata.timeline import Grid, Window, to_datetime
-
-KNOWN = frozenset({"present", "empty"})
-"""The verdicts on a slot of which nothing more is to be learned."""
+from htxdata.store.views import view_over, where
+from htxdata.timeline import Grid, Window
 
 _TRADES_AT_ONCE = 1_000_000  # that are read together, where a day has fewer
 _CANDLES_AT_ONCE = 400_000
@@ -55,27 +52,12 @@ def spans(paths: Iterable[str]) -> list[Span]:
 
 def known(paths: Iterable[str]) -> list[Window]:
     """Where they say what there was."""
-    return [Window(span.start, span.end) for span in spans(paths) if span.verdict in KNOWN]
-
-
-def window_of(low: int | None, high: int | None) -> Window:
-    """``[low, high)``; ``None`` is no bound."""
-    return Window(EVER.start if low is None else low, EVER.end if high is None else high)
+    return [Window(span.start, span.end) for span in spans(paths) if span.verdict in footer.KNOWN]
 
 
 def openings(grid: Grid, low: int | None, high: int | None) -> Window:
     """The span of the bars that open in ``[low, high)``."""
     return window_of(None if low is None else grid.ceil(low), None if high is None else grid.ceil(high))
-
-
-def where(declared: Dataset, low: int | None, high: int | None) -> str:
-    """The clause that cuts rows to ``[low, high)``, after a blank; nothing where there is no bound."""
-    bounds = [
-        f"{declared.time_column} {sign} TIMESTAMPTZ '{to_datetime(instant).isoformat()}'"
-        for sign, instant in ((">=", low), ("<", high))
-        if instant is not None
-    ]
-    return f" WHERE {' AND '.join(bounds)}" if bounds else ""
 
 
 def candles(declared: Dataset, paths: list[str], hull: Window) -> Iterator[list[Columns]]:
