@@ -21,6 +21,9 @@ from htxdata.errors import CorruptPartition, HtxdataError
 _NO_FRAMES = frozenset({"backfill", "sync", "plan", "snapshot", "audit", "compact", "capture", "distil"})
 """Commands that never make a pandas frame."""
 
+_COMMITTING = frozenset({"backfill", "sync", "snapshot", "capture", "distil", "compact", "demo", "serve"})
+"""Commands that commit as they go; the others have done nothing before they have done all."""
+
 
 MEND = (
     "htxdata: all other partitions are as they were; move the folder of this one (cell=…) out of the lake: the next "
@@ -73,9 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     from htxdata.cli.options import parser
 
+    command = ""
     try:
         options = parser().parse_args(argv)
-        if argv is None and options.run.__name__ in _NO_FRAMES:
+        command = options.command
+        if argv is None and command in _NO_FRAMES:
             # At the first array that it is given, Arrow imports pandas if there is one, and that takes longer than all
             # other imports together. Only in a process of our own.
             sys.meta_path.insert(0, _NoFrames())
@@ -86,7 +91,8 @@ def _run(argv: Sequence[str] | None) -> int:
             show.note(MEND)
         return error.exit_code
     except KeyboardInterrupt:
-        show.note("htxdata: interrupted; what was committed stays, the same command goes on from there")
+        stays = "; what was committed stays, the same command goes on from there"
+        show.note(f"htxdata: interrupted{stays if command in _COMMITTING else ''}")
         return 130
     except BrokenPipeError:
         # The reader of our output left (`| head`): not an error of ours.

@@ -68,9 +68,10 @@ def _fill(settings: config.Settings, requests: list[Any]) -> int:
             asks = show.thousands(sum(job.requests for job in jobs))
             show.note(f"{len(plans)} series, {len(jobs)} jobs{more}, about {asks} requests")
             bars.close()
-            steps[:] = [bars.enter_context(show.progress(len(deep or jobs)))]
+            counted = show.progress(files, "files") if deep else show.progress(len(jobs))
+            steps[:] = [bars.enter_context(counted)]
 
-        report = run(requests, session, planned, lambda outcome: steps[0](outcome))
+        report = run(requests, session, planned, lambda step: steps[0](step))
         stack.close()
     show.tell(report)
     for outcome in report.outcomes:
@@ -82,7 +83,7 @@ def _fill(settings: config.Settings, requests: list[Any]) -> int:
         raise CorruptPartition(min(report.damaged))
     if not report.complete:
         spans = f"{len(report.missing)} span{'s are' if len(report.missing) > 1 else ' is'} missing"
-        show.note(f"htxdata: incomplete: {spans}, the reasons stand above; run the same command again")
+        show.note(f"htxdata: incomplete: {spans}, the reasons stand above; the same command asks again")
         return 3
     return 0
 

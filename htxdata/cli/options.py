@@ -23,7 +23,6 @@ def _lazy(name: str) -> Callable[[argparse.Namespace], int]:
         module, _, function = name.partition(":")
         return int(getattr(importlib.import_module(f"htxdata.cli.{module}"), function)(options))
 
-    run.__name__ = name.partition(":")[2]
     return run
 
 
@@ -45,7 +44,7 @@ def _command(
         parents=[common] if common else [],
         allow_abbrev=False,
     )
-    parser.set_defaults(run=_lazy(run))
+    parser.set_defaults(run=_lazy(run), command=name)
     return parser
 
 

@@ -6,10 +6,10 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from htxdata.ingest.outcome import Outcome
+    from htxdata.ingest.outcome import FileDone, Outcome
     from htxdata.ingest.run import Report
 
 
@@ -30,12 +30,12 @@ def for_people() -> bool:
     return _lines["text"]
 
 
-def note(text: str) -> None:
-    """A sentence for a person, or a line for a machine."""
+def note(text: str, **more: Any) -> None:
+    """A sentence for a person, or a line for a machine, with ``more`` in fields of their own."""
     if not _lines["text"]:
         from htxdata.ingest.journal import line
 
-        text = line(text)
+        text = line(text, **more)
     print(text, file=sys.stderr, flush=True)
 
 
@@ -78,36 +78,52 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class Steps(Protocol):
-    """Who is told of every finished job."""
+PLAIN_EVERY = 5.0
+"""Seconds between two plain lines of progress."""
 
-    def __call__(self, outcome: Outcome) -> None: ...
+
+class Steps(Protocol):
+    """Who is told of every finished job, and of every file of the archive that a job is done with."""
+
+    def __call__(self, step: Outcome | FileDone) -> None: ...
 
 
 @contextlib.contextmanager
-def progress(total: int) -> Iterator[Steps]:
-    """A bar on a terminal, a plain line every few seconds elsewhere."""
-    if not _lines["text"]:
-        from htxdata.ingest.journal import of_outcome
+def progress(total: int, things: str = "jobs") -> Iterator[Steps]:
+    """A bar on a terminal, a plain line every few seconds elsewhere. ``things`` is what is counted: ``jobs``, or the
+    ``files`` of the archive, of which one job has years. For machines each job is a line besides."""
+    from htxdata.ingest.outcome import FileDone
 
-        yield lambda outcome: print(*of_outcome(outcome), sep="\n", file=sys.stderr, flush=True)
-        return
-    if total and sys.stderr.isatty():
-        with _bar(total) as steps:
-            yield steps
-        return
+    with contextlib.ExitStack() as stack:
+        on_terminal = total and _lines["text"] and sys.stderr.isatty()
+        count = stack.enter_context(_bar(total)) if on_terminal else _plain(total, things)
+
+        def tell(step: Outcome | FileDone) -> None:
+            if not _lines["text"] and not isinstance(step, FileDone):
+                from htxdata.ingest.journal import of_outcome
+
+                print(*of_outcome(step), sep="\n", file=sys.stderr, flush=True)
+            elif isinstance(step, FileDone) == (things == "files"):
+                count(step)
+
+        yield tell
+
+
+def _plain(total: int, things: str) -> Steps:
+    """How many of how many, every few seconds and at the end."""
     began = last = time.monotonic()
     done = rows = 0
 
-    def step(outcome: Outcome) -> None:
+    def tell(step: Outcome | FileDone) -> None:
         nonlocal done, rows, last
-        done, rows = done + 1, rows + outcome.added
-        if time.monotonic() - last >= 5 or done == total:
+        done, rows = done + 1, rows + step.added
+        if time.monotonic() - last >= PLAIN_EVERY or done == total:
             last = time.monotonic()
-            so_far = f"{done} of {total} jobs, {thousands(rows)} rows, {duration(last - began)}"
-            note(f"{so_far}; last {outcome.series} {outcome.label}")
+            so_far = f"{thousands(done)} of {thousands(total)} {things}, {thousands(rows)} rows"
+            text = f"{so_far}, {duration(last - began)}; last {step.series} {step.label}"
+            note(text, series=step.series, day=step.label, done=done, total=total)
 
-    yield step
+    return tell
 
 
 @contextlib.contextmanager
@@ -121,12 +137,12 @@ def _bar(total: int) -> Iterator[Steps]:
         task = bar.add_task("", total=total, rows="0")
         rows = 0
 
-        def step(outcome: Outcome) -> None:
+        def tell(step: Outcome | FileDone) -> None:
             nonlocal rows
-            rows += outcome.added
-            bar.update(task, advance=1, rows=thousands(rows), description=f"{outcome.series} {outcome.label}")
+            rows += step.added
+            bar.update(task, advance=1, rows=thousands(rows), description=f"{step.series} {step.label}")
 
-        yield step
+        yield tell
 
 
 @contextlib.contextmanager
@@ -145,7 +161,7 @@ def counting(things: str) -> Iterator[Callable[[str, int, int], None]]:
 
     def step(name: str, number: int, of: int) -> None:
         nonlocal last
-        if time.monotonic() - last >= 5:
+        if time.monotonic() - last >= PLAIN_EVERY:
             last = time.monotonic()
             note(f"{number - 1} of {of} {things}; next {name}")
 

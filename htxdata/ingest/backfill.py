@@ -15,7 +15,7 @@ from htxdata.ingest import doubt
 from htxdata.ingest.drive import Drive, Get, Received, walk_for
 from htxdata.ingest.outcome import Missing, Outcome
 from htxdata.ingest.page_rows import one_table, rows_inside, times_in
-from htxdata.ingest.plan import EDGE_OF_HORIZON, LEAD_OF_FUNDING, Job, grid_for
+from htxdata.ingest.plan import EDGE_OF_HORIZON, LEAD_OF_FUNDING, Job, grid_for, unpublished
 from htxdata.ingest.revisions import keeper
 from htxdata.protocol.paging import LatestWalk, TailWalk, Walk
 from htxdata.protocol.paging_time import TimeWalk
@@ -31,6 +31,9 @@ from htxdata.venues.terms import NO_FACTS, Endpoint, Facts, Venue
 
 MOST_SKEW = 5 * MINUTE
 """How far the venue's clock may be behind ours before it counts as wrong, and not merely as late."""
+
+LATER = "the archive brings such a day once it is over, on the next (allow 12 to 36 hours): run the same command then"
+"""What more there is to say of what REST did not bring and the archive does not have yet (htx-api 9.4)."""
 
 NARROW = 30 * DAY
 """After a reply that was set aside, a walk by cursor goes on in windows of this length: one page each, or a few."""
@@ -48,6 +51,7 @@ class _Fill:
     grid: Grid | None
     proven: dict[str, int]
     facts: Facts = NO_FACTS
+    archived: bool = False
     tables: list[pa.Table] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
@@ -106,8 +110,11 @@ class _Fill:
         # `missing`, not `unobtainable`: that an undocumented endpoint is gone today says nothing of the data, and what
         # is unobtainable is never asked for again. Where a depth is documented (`Endpoint.horizon`), the venue proves
         # it itself (`doubt`) or every way to it brought a full page of newer rows, the verdict is the harder one.
-        otherwise = "the venue left it out" if self._endpoints() else "only the archive has it, and not yet"
-        self._miss(subtract(todo, gone), why or otherwise)
+        why = why or ("the venue left it out" if self._endpoints() else "only the archive has it, and not yet")
+        todo = subtract(todo, gone)
+        later = unpublished(todo, self.job.series, self.venue, time.time_ns() // 1000) if self.archived else []
+        self._miss(intersect(todo, later), f"{why}; {LATER}")
+        self._miss(subtract(todo, later), why)
 
     def _endpoints(self) -> tuple[Endpoint, ...]:
         series = self.job.series
@@ -322,17 +329,18 @@ def _of_the_endpoint(endpoint: Endpoint, refusal: VenueError) -> bool:
 
 def fill(
     job: Job, *, venue: Venue, store: Store, get: Get, tape: Path, proven: dict[str, int] | None = None,
-    facts: Facts = NO_FACTS,
+    facts: Facts = NO_FACTS, archived: bool = False,
 ) -> Outcome:  # fmt: skip
     """Do one job to its end: afterwards every span of it is committed with a verdict, or in ``missing`` with a reason.
 
     ``get`` sends one request and returns its reply (transport.http.Client.get). ``proven`` remembers from job to job
-    how many rows fit into a page of each path, which saves asking twice; ``facts`` are the instrument's. Raises only
-    what is not the venue's doing: a lake that cannot be written, a bug.
+    how many rows fit into a page of each path, which saves asking twice; ``facts`` are the instrument's. ``archived``:
+    there is an archive to ask for what it has not published yet. Raises only what is not the venue's doing: a lake that
+    cannot be written, a bug.
     """
     began = time.monotonic()
     dataset, grid = dataset_named(job.series.dataset), grid_for(job.series, venue)
-    work = _Fill(job, venue, get, tape, dataset, grid, {} if proven is None else proven, facts)
+    work = _Fill(job, venue, get, tape, dataset, grid, {} if proven is None else proven, facts, archived)
     now = time.time_ns() // 1000
     for known in job.known:
         work.asked.extend(Asked(window, job.source, now, known.verdict) for window in known.windows)

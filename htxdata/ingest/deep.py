@@ -63,6 +63,7 @@ class _Deep:
     tape: Path
     dataset: Dataset
     stopped: Callable[[], bool]
+    on_file: Callable[[int], None]
     stored: dict[str, dict[str, SourceFile]] = field(default_factory=dict)
     held: list[Window] = field(default_factory=list)
     by_rest: list[Window] = field(default_factory=list)
@@ -120,7 +121,6 @@ class _Deep:
                     if not waiting:
                         break
                     self._one(*waiting.pop(0))
-                self._close(None)
             except BaseException:
                 for _, future in waiting:
                     future.cancel()
@@ -187,7 +187,7 @@ class _Deep:
     # ------------------------------------------------------------------------------------------------ one file
 
     def _one(self, day: str, future: Future[Found | None]) -> None:
-        window = self._day(day)
+        window, before = self._day(day), self.added
         bad: frozenset[str] = frozenset()
         why = ""
         while True:
@@ -221,7 +221,8 @@ class _Deep:
                 self._set_aside(found.fetched, said)
                 bad |= {found.file.key}  # another tree may have a good one
                 why = f"{said} (the file is in quarantine)"
-        self._close(window.end)
+        self._close(None if day == self.job.days[-1] else window.end)
+        self.on_file(self.added - before)
 
     def _day_file(self, archive: Archive, fetched: Fetched, window: Window) -> DayFile:
         return DayFile(archive, fetched, self.series, window, self.daily)
@@ -406,15 +407,18 @@ def _part(read: Callable[[], Tables], windows: Sequence[Window], column: str) ->
 
 
 def fill_deep(
-    job: Job, *, venue: Venue, store: Store, shelf: Shelf, tape: Path, stopped: Callable[[], bool] = lambda: False
-) -> Outcome:
+    job: Job, *, venue: Venue, store: Store, shelf: Shelf, tape: Path, stopped: Callable[[], bool] = lambda: False,
+    on_file: Callable[[int], None] = lambda added: None,
+) -> Outcome:  # fmt: skip
     """Do one job of the archive: every day of it is committed with a verdict, or in ``missing`` with a reason.
 
-    What the archive does not hold and REST may have is ``missing`` here, and planned again by the caller. Raises only
+    What the archive does not hold and REST may have is ``missing`` here, and planned again by the caller. ``on_file``
+    is told of each day that was dealt with, in order, and how many rows the partitions had that it completed; of none
+    where the listing could not be had. Raises only
     what is not the venue's doing: a lake that cannot be written, a bug.
     """
     began = time.monotonic()
-    work = _Deep(job, venue, store, shelf, tape, dataset_named(job.series.dataset), stopped)
+    work = _Deep(job, venue, store, shelf, tape, dataset_named(job.series.dataset), stopped, on_file)
     work.run()
     return Outcome(
         job.series,

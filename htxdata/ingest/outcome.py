@@ -1,4 +1,4 @@
-"""What came of one job, whichever rung of the ladder did it."""
+"""What came of one job, whichever rung of the ladder did it, and how far one of the archive has come."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ class Missing:
 
     window: Window
     why: str
+
+
+@dataclass(frozen=True)
+class FileDone:
+    """A job is done with one more of its archive's files, whatever came of it: ``label`` is the venue's day, ``added``
+    the rows of all partitions that it completed."""
+
+    series: Series
+    label: str
+    added: int = 0
 
 
 @dataclass(frozen=True)

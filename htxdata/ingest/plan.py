@@ -312,6 +312,13 @@ def _archived(
     return deep, subtract(wanted, [part for _, part in deep])
 
 
+def unpublished(windows: Sequence[Window], series: Series, venue: Venue, now: int) -> list[Window]:
+    """What of ``windows``, all of the past, lies in days that the archive has yet to publish at ``now``."""
+    archives = venue.archives_for(series.dataset, series.period)
+    coming, _ = _archived(windows, archives, venue, now + DAY + PUBLISHED_AFTER)  # today's as well
+    return merge(_archived([part for _, part in coming], archives, venue, now)[1])
+
+
 def _archive_jobs(
     series: Series, venue: Venue, days: Sequence[str], deep: Sequence[tuple[str, Window]], grid: Grid | None, gone: str
 ) -> list[Job]:  # fmt: skip

@@ -16,7 +16,7 @@ from htxdata.ingest.asked import Request, window_from
 from htxdata.ingest.backfill import fill
 from htxdata.ingest.deep import fill_deep
 from htxdata.ingest.distil_gaps import Gap, heal_gaps
-from htxdata.ingest.outcome import Missing, Outcome
+from htxdata.ingest.outcome import FileDone, Missing, Outcome
 from htxdata.ingest.plan import Job, SeriesPlan, leftover
 from htxdata.ingest.planning import make_plans
 from htxdata.ingest.session import Session
@@ -28,7 +28,8 @@ from htxdata.store.layout import partitions
 from htxdata.timeline import Window, intersect, merge, subtract
 from htxdata.venues import venue as venue_named
 
-OnOutcome = Callable[[Outcome], None]
+OnStep = Callable[[Outcome | FileDone], None]
+"""Who is told of every file that a job of the archive is done with, and of every finished job; one at a time."""
 
 GIVE_UP_AFTER = 3
 """Unreachable jobs in a row on one host before the rest of its jobs are not even tried: each costs many seconds."""
@@ -100,16 +101,28 @@ def jobs_of(plans: Iterable[SeriesPlan], source: str) -> list[Job]:
 
 
 def run_jobs(
-    jobs: Sequence[Job], session: Session, on_outcome: OnOutcome = lambda outcome: None, workers: int = 4
+    jobs: Sequence[Job], session: Session, on_step: OnStep = lambda step: None, workers: int = 4
 ) -> list[Outcome]:
-    """Do all jobs, oldest first within a series, several at once. After an interrupt, what is committed stays."""
+    """Do all jobs, oldest first within a series, several at once. After an interrupt, what is committed stays.
+
+    ``on_step`` hears of each file of each job once, also of those that were given up all together.
+    """
     outcomes: list[Outcome] = []
     down: dict[str, int] = {}
     lock = threading.Lock()
 
     def one(job: Job) -> Outcome:
-        host = host_of(job)
-        outcome = do_job(job, session, skip=down.get(host, 0) >= GIVE_UP_AFTER)
+        host, days = host_of(job), list(job.days)
+
+        def passed(added: int) -> None:
+            step = FileDone(job.series, days.pop(0), added)
+            with lock:
+                if not session.stop.is_set():  # interrupted, a job gives its other files up in no time: no progress
+                    on_step(step)
+
+        outcome = do_job(job, session, skip=down.get(host, 0) >= GIVE_UP_AFTER, on_file=passed)
+        while days:
+            passed(0)
         with lock:
             down[host] = down.get(host, 0) + 1 if outcome.unreachable else 0
         return outcome
@@ -127,7 +140,8 @@ def run_jobs(
                 for future in done:
                     outcome = future.result()
                     outcomes.append(outcome)
-                    on_outcome(outcome)
+                    with lock:
+                        on_step(outcome)
         except BaseException:
             session.stop.set()
             for future in waiting:
@@ -136,7 +150,9 @@ def run_jobs(
     return outcomes
 
 
-def do_job(job: Job, session: Session, skip: bool = False) -> Outcome:
+def do_job(
+    job: Job, session: Session, skip: bool = False, on_file: Callable[[int], None] = lambda added: None
+) -> Outcome:
     """One job with the session's hands; ``skip`` records its windows as missing without asking."""
     if skip:
         why = f"not asked: {host_of(job)} was unreachable {GIVE_UP_AFTER} times in a row"
@@ -147,7 +163,7 @@ def do_job(job: Job, session: Session, skip: bool = False) -> Outcome:
             job.series, job.label, job.windows, missing=missing, unreachable=True, withheld=withheld
         )
     try:
-        return _do_job(job, session)
+        return _do_job(job, session, on_file)
     except CorruptPartition as error:  # rows that cannot be read; its footer could
         missing = tuple(Missing(window, str(error)) for window in job.windows)
         withheld = missing if job.source == "archive" else ()
@@ -156,7 +172,7 @@ def do_job(job: Job, session: Session, skip: bool = False) -> Outcome:
         )
 
 
-def _do_job(job: Job, session: Session) -> Outcome:
+def _do_job(job: Job, session: Session, on_file: Callable[[int], None]) -> Outcome:
     venue = venue_named(job.series.venue)
     if job.source == "archive":
         return fill_deep(
@@ -166,11 +182,12 @@ def _do_job(job: Job, session: Session) -> Outcome:
             shelf=session,
             tape=session.tape,
             stopped=session.stop.is_set,
+            on_file=on_file,
         )
     get = partial(session.get, venue)
     return fill(
         job, venue=venue, store=session.store, get=get, tape=session.tape, proven=session.proven,
-        facts=session.facts(venue, job.series),
+        facts=session.facts(venue, job.series), archived=session.has_archive(venue),
     )  # fmt: skip
 
 
@@ -290,13 +307,13 @@ def _heal_all(requests: Sequence[Request], report: Report, session: Session) -> 
 
 def backfill(
     requests: Sequence[Request], session: Session, on_plan: Callable[[list[SeriesPlan]], None] = lambda plans: None,
-    on_outcome: OnOutcome = lambda outcome: None,
+    on_step: OnStep = lambda step: None,
 ) -> Report:  # fmt: skip
     """Complete ``requests``: plan, fetch, commit, and account for what is left."""
     began = time.monotonic()
 
     def do(jobs: list[Job], workers: int) -> list[Outcome]:
-        return run_jobs(jobs, session, on_outcome, workers)
+        return run_jobs(jobs, session, on_step, workers)
 
     plans, outcomes = climb(requests, session, do, on_plan)
     report = account(plans, outcomes, session)

@@ -141,4 +141,4 @@ def test_a_process_of_its_own_imports_no_pandas(tmp_path: Path) -> None:
         "sys.exit(code if 'pandas' not in sys.modules else 9)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
-    assert parser().parse_args(["sync"]).run.__name__ == "sync"
+    assert parser().parse_args(["sync"]).command == "sync"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htxdata.cli import main, show
+from htxdata.cli import _COMMITTING, main, show
 from htxdata.cli.options import _FILLED, _VENUES, parser
 from htxdata.errors import UsageError
 from htxdata.venues import VENUES
@@ -140,6 +140,30 @@ def test_candles_fill_their_chart(bars: list[tuple[float, float, float, float]],
     assert all(any(line[at] != " " for line in lines) for at in range(len(bars)))
     assert lines[0].strip()
     assert max(highs) == min(lows) or lines[-1].strip()
+
+
+@pytest.mark.parametrize(
+    ("line", "stays"),
+    [("coverage", ""), ("doctor", ""), ("report --output -", ""), ("query 'select 1'", ""),
+     ("distil", "; what was committed stays, the same command goes on from there"),
+     ("demo", "; what was committed stays, the same command goes on from there")],
+)  # fmt: skip
+def test_an_interrupt_speaks_of_commits_only_where_there_are_any(
+    line: str, stays: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 130; of what only looks nothing stays, and nothing can be gone on with."""
+
+    def interrupted(module: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("htxdata.cli.options.importlib.import_module", interrupted)
+    assert main(shlex.split(line)) == 130
+    assert capsys.readouterr().err == f"htxdata: interrupted{stays}\n"
+
+
+def test_every_command_that_commits_is_one() -> None:
+    """The list of those that may speak so names commands that there are."""
+    assert set(COMMANDS) >= _COMMITTING
 
 
 def test_progress_tells_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:

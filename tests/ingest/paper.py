@@ -82,13 +82,17 @@ def minutes(start: int, count: int, close: float = 2.5) -> dict[int, float]:
 
 
 def fill(
-    paper: Paper, folder: Path, window: Window, series: Series = MINUTES, born: int | None = None
-) -> list[Outcome]:
-    """Plan and do what ``window`` still needs at ``paper.now``."""
+    paper: Paper, folder: Path, window: Window, series: Series = MINUTES, born: int | None = None,
+    archived: bool = False,
+) -> list[Outcome]:  # fmt: skip
+    """Plan and do what ``window`` still needs at ``paper.now``, by REST; ``archived`` says that there is an archive."""
     store = Store(folder / "lake")
     spans = [span for p in store.partitions(series) for span in store.spans(p)]
     plan = plan_series(series, SPOT, window, spans, paper.now, born=born)
-    return [fill_job(job, venue=SPOT, store=store, get=paper.get, tape=folder / "tape") for job in plan.jobs]
+    return [
+        fill_job(job, venue=SPOT, store=store, get=paper.get, tape=folder / "tape", archived=archived)
+        for job in plan.jobs
+    ]
 
 
 def spans(folder: Path, series: Series = MINUTES) -> list[Span]:

@@ -17,6 +17,7 @@ from htxdata.ingest.plan import (
     final_window,
     plan_series,
     to_ask,
+    unpublished,
 )
 from htxdata.market import Series
 from htxdata.store.footer import Span
@@ -104,6 +105,18 @@ def test_the_day_that_is_not_published_yet_is_for_rest() -> None:
         plan = plan_series(MINUTES, market, window, [], parse_instant(now), archive=True)
         assert plan.of("archive")[-1].days[-1] == last
         assert windows(plan, "rest")[0].start == day_window(last, market).end
+
+
+def test_what_is_still_to_be_published_is_told_from_what_no_file_will_bring() -> None:
+    """Up to the day that is under way; nothing of days that a file may be there for, or of a tree that ended."""
+    now, window = parse_instant("2024-02-10T03:59"), Window(parse_instant("2024-02-01"), parse_instant("2024-02-10"))
+    market = spot(tree("klines", "2017-01-01"), tree("trades", "2017-01-01", "2024-02-09"))
+    opened = parse_instant("2024-02-08T16:00")
+    ended = day_window("2024-02-09", market).end
+    assert unpublished([window], MINUTES, market, now) == [Window(opened, window.end)]
+    assert unpublished([window], TRADES, market, now) == [Window(opened, ended)]
+    assert unpublished([window], MINUTES, market, now + MINUTE) == [Window(ended, window.end)]
+    assert unpublished([window], MINUTES, spot(), now) == []
 
 
 def test_what_the_archive_could_not_deliver_is_never_called_unobtainable() -> None:
