@@ -50,11 +50,11 @@ def test_each_file_of_one_long_job_is_progress(
 def test_several_jobs_at_once_are_one_count(
     asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two symbols side by side: every number from 1 to 40 once, and no day of either twice."""
+    """Two periods side by side: every number from 1 to 40 once, and no day of either twice."""
     with Sandbox(seed=5, limits=False) as sandbox:
         configuration(sandbox, tmp_path, archive=True)
-        assert main([*asked, "--symbol", "dogeusdt"]) == 0
-    said = re.findall(r"^(\d+) of 40 files, .*; last klines htx-spot (\S+ 1day \S+)$", capsys.readouterr().err, re.M)
+        assert main([*asked, "--period", "4hour"]) == 0
+    said = re.findall(r"^(\d+) of 40 files, .*; last klines htx-spot bmtusdt (\S+ \S+)$", capsys.readouterr().err, re.M)
     assert [int(done) for done, _ in said] == list(range(1, 41))
     assert len({day for _, day in said}) == 40
 
