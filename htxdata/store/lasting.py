@@ -16,7 +16,7 @@ def write_all(file: int, content: bytes | memoryview) -> None:
 def make_folder(folder: Path | str) -> None:
     """Create ``folder`` and what lacks above it, each on the disk before its child. Another may create it meanwhile."""
     missing, at = [], str(folder)
-    while not os.path.isdir(at):
+    while at and not os.path.isdir(at):  # what is above "data" is the working directory
         missing.append(at)
         at = os.path.dirname(at)
     for path in reversed(missing):
