@@ -108,7 +108,7 @@ def test_kills_of_captures_of_ones_own(tmp_path: Path, kills: int, faults: tuple
                 time.sleep(dice.uniform(0.1, 2.0))
                 life.kill()
             reels = len(reel.reels(tmp_path / "tape"))
-        with Life(config, *listen, "--for", "3s") as last:
+        with Life(config, *listen, "--for", "6s") as last:
             assert last.end(120) == 0, (tmp_path / "said.txt").read_text()[-3000:]
         lake = tmp_path / "lake"
         spans = Store(lake).coverage(Series("own_fills", "htx-spot", "*"))
@@ -125,7 +125,7 @@ def test_kills_of_captures_of_ones_own(tmp_path: Path, kills: int, faults: tuple
         spans = Store(lake).coverage(UPDATES)
         assert_covers(lake, UPDATES, spans[0].start, spans[-1].end)
         # The ledger was asked for every silence; whether there was something to tell of them is the market's affair.
-        # The last life alone listens for 18 seconds of a market that trades every ten: something was heard.
+        # The last life alone listens for 36 seconds of a market that trades every ten: something was heard.
         assert {span.source for span in spans} == {"ws", "rest"}
         assert assert_told_once(lake, sandbox)["ws"] > 0
         assert not sandbox.refused_keys

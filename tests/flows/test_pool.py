@@ -39,7 +39,7 @@ def test_jobs_and_outcomes_travel_as_json() -> None:
     odd, window = Series("klines", "htx-spot", '币"\\\n', "1min"), Window(-1, 2**62)
     known = Known((window, Window(1, 2)), "empty", "listed later")
     jobs = [
-        Job(odd, "2024-01", (window,), "archive", 3, 4, (known,), 5, ("2024-01-01",), 6),
+        Job(odd, "2024-01", (window,), "archive", 3, 4, (known,), 5, 6, ("2024-01-01",), 7, "gone"),
         Job(Series("trades", "htx-linear", "BTC-USDT"), "x", ()),
     ]  # fmt: skip
     missing = (Missing(window, "HTTP 500"),)
