@@ -697,7 +697,6 @@ def test_candles_off_the_socket_are_final_ones(tmp_path: Path, venue: str, symbo
         assert rows["source"].count("ws") > 4
         truth = sandbox.market.klines(venue, symbol, "1min", rows["open_time"][0], rows["open_time"][-1] + 1)
         names = [name for name in CANDLE if truth[name] is not None]
-        # Where nothing was traded nothing is pushed, but for the candle that runs when the topic is subscribed.
-        traded = [at for at, volume in enumerate(truth["volume"].tolist()) if volume or at == 0]
-        for name in ("open_time", *names):
-            assert rows[name] == [truth[name].tolist()[at] for at in traded], name
+        due = dict(zip(truth["open_time"].tolist(), zip(*(truth[n].tolist() for n in names), strict=True), strict=True))
+        for at, *bar in zip(rows["open_time"], *(rows[name] for name in names), strict=True):
+            assert tuple(bar) == due[at]

@@ -82,7 +82,7 @@ CUT = Rule("disconnect", between=(0.5, 9.0), after=3, times=1, seconds=0.5, topi
 STORM = (Rule("missed_frame", 0.3), Rule("duplicated_frame", 0.3), Rule("reordered_frame", 0.2))
 
 
-@pytest.mark.wide
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("faults", "breaks"),
     [
@@ -110,7 +110,7 @@ def test_what_the_stream_did_not_tell_comes_by_rest(
         assert not sandbox.refused_keys
 
 
-@pytest.mark.wide
+@pytest.mark.slow
 def test_a_connection_is_handed_over_with_a_key_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At a rotation the successor has another key, and is heard beside its predecessor: no fill is two rows."""
     hours = unhurried(monkeypatch)
