@@ -11,6 +11,7 @@ from htxdata.sandbox.permanent_market import baskets
 from htxdata.venues.permanent import gateway_pb2 as gateway
 from tests.sandbox.conftest import NOON, Client
 from tests.sandbox.socket_client import Gone, Talk, wound
+from tests.waits import until
 
 V = "htx-permanent"
 HOUR = 3600
@@ -232,7 +233,7 @@ def test_a_summary_is_of_the_day() -> None:
 
 def test_two_pings_without_a_pong_end_it() -> None:
     """A ping each twenty seconds (here: every 0.2); who answers stays, who does not is closed at the third."""
-    with Sandbox(clock=wound(NOON), ping_seconds=0.05) as sandbox:
+    with Sandbox(clock=wound(NOON), ping_seconds=0.2) as sandbox:
         url = sandbox.hosts["permanent_ws"] + "/ws"
         with Heard(url) as silent:
             assert [silent.result().action for _ in range(2)] == [gateway.PING] * 2
@@ -243,4 +244,5 @@ def test_two_pings_without_a_pong_end_it() -> None:
                 ping = gateway.Ping()
                 assert polite.result().data.Unpack(ping)
                 polite.say({"action": "pong", "ts": ping.ts})
+        until(lambda: all(socket.closed for socket in sandbox.sockets))  # it notices in its own time that one left
         assert [socket.why for socket in sandbox.sockets] == ["unanswered pings", "client"]

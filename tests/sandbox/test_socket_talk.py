@@ -14,6 +14,7 @@ import requests
 
 from htxdata.sandbox import Market, Sandbox
 from tests.sandbox.socket_client import Gone, Said, Talk, wound
+from tests.waits import until
 
 NOON = 1_780_315_230  # 2026-06-01 12:00:30 UTC
 SPOT, SWAP = "htx_spot_ws", "htx_swap_ws"
@@ -347,10 +348,7 @@ def test_the_log_of_connections(still: Sandbox) -> None:
         )
         assert (entry.frames, entry.data) == (2, 1)
         assert entry.bytes == sum(map(len, talk.frames))
-    for _ in range(100):
-        if still.sockets[count].closed is not None:
-            break
-        time.sleep(0.01)
+    until(lambda: still.sockets[count].closed is not None)
     entry = still.sockets[count]
     assert (entry.why, entry.topics) == ("client", [])
     mine = [one for one in still.commands if one.socket == entry.number]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import socket
 import threading
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -220,10 +219,3 @@ def sha256_of(body: bytes, key: str) -> str:
 BUCKET = Bucket(
     list_request, listed, lambda key: (key.replace(".zip", ".CHECKSUM"), key + ".CHECKSUM"), sha256_of
 )
-
-
-def until(true: Callable[[], object], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.005)

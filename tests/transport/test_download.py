@@ -21,8 +21,9 @@ from htxdata.transport import http, spool
 from htxdata.transport.budget import Budget
 from htxdata.transport.download import ANEW, Downloads, Fetched
 from htxdata.transport.line import Limits
-from tests.transport.archive import BUCKET, Archive, Fault, until
+from tests.transport.archive import BUCKET, Archive, Fault
 from tests.transport.conftest import FakeTime
+from tests.waits import until
 
 KEY = "data/trades/spot/daily/BTCUSDT/BTCUSDT-trades-2025-01-01.zip"
 SUM = KEY + ".CHECKSUM"

@@ -23,7 +23,8 @@ import requests
 
 from htxdata.transport.budget import Budget
 from htxdata.transport.download import Downloads
-from tests.transport.archive import BUCKET, Archive, Fault, Thing, until
+from tests.transport.archive import BUCKET, Archive, Fault, Thing
+from tests.waits import until
 
 KEY = "data/trades/spot/daily/BTCUSDT/BTCUSDT-trades-2025-01-01.zip"
 BODY = random.Random(1).randbytes(3_000_000)
