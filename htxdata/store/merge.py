@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from htxdata.errors import RowsLost
 from htxdata.schema import Dataset
 from htxdata.store.order import follows, order_told
+from htxdata.store.rows import as_packed, as_texts
 
 _SUPERSEDED = "superseded_at"
 PROVENANCE = ("source", "received_at", _SUPERSEDED)
@@ -52,7 +53,10 @@ def times_of(dataset: Dataset, table: pa.Table) -> Any:
 
 
 def merge(dataset: Dataset, old: pa.Table | None, new: pa.Table) -> Merged:
-    """``old`` is sorted and without doubles, as it comes from a file; ``new`` is in any order and may hold doubles."""
+    """``old`` is sorted and without doubles, as it comes from a file; ``new`` is in any order and may hold doubles.
+
+    Where there is no ``old``, texts of few values may be dictionaries (``rows.packed``), and then are so in the result.
+    """
     if dataset.told_once and old is not None and old.num_rows and new.num_rows:
         fresh = _untold(dataset, old, new)
         if len(fresh) < new.num_rows:
@@ -93,7 +97,9 @@ def _merge(dataset: Dataset, old: pa.Table | None, new: pa.Table) -> Merged:
         told = order_told(dataset, new)
         if told is not None:
             return _behind(dataset, old, new, *told)
-    return _by_key(dataset, old, new)
+    packed, new = new.schema, as_texts(new)  # (dictionaries are neither compared nor sorted)
+    done = _by_key(dataset, old, new)
+    return done if packed.equals(new.schema) else replace(done, table=as_packed(done.table, packed))
 
 
 def _behind(dataset: Dataset, old: pa.Table | None, new: pa.Table, order: Any, again: Any) -> Merged:
@@ -104,13 +110,14 @@ def _behind(dataset: Dataset, old: pa.Table | None, new: pa.Table, order: Any, a
         part = again.copy()  # of a key that comes twice
         part[:-1] |= again[1:]
         doubles, first = np.sort(order[part]), part & ~again
-        done = _by_key(dataset, None, new.take(pa.array(doubles)))
+        done = _by_key(dataset, None, as_texts(new.take(pa.array(doubles))))
         lost, winners = done.superseded, done.winners
         picks, taken = order.copy(), order.copy()
         picks[first] = len(order) + np.arange(done.added)
         taken[first] = doubles[done.taken]
         picks, order = picks[~again], taken[~again]
-        new = pa.concat_tables([new, done.table]).combine_chunks().take(pa.array(picks))
+        settled = as_packed(done.table, new.schema)
+        new = pa.concat_tables([new, settled]).combine_chunks().take(pa.array(picks))
     elif (order[1:] < order[:-1]).any():
         new = new.take(pa.array(order))
     count, new = new.num_rows, _widened(new, old)

@@ -137,19 +137,26 @@ def _numbers(column: pa.ChunkedArray) -> Any | None:
         # The bits of floats that are not below 0 sort as they do; of -0.0 and NaN nothing is said.
         bits = values.view(np.int64)
         return bits if not len(bits) or (bits.min() >= 0 and values.max() <= np.inf) else None
-    if pa.types.is_string(kind):
-        return _of_texts(array)
-    return None
+    if pa.types.is_dictionary(kind):
+        return _of_words(array)
+    return _of_texts(array) if pa.types.is_string(kind) else None
+
+
+def _of_words(words: Any) -> Any | None:
+    known = words.dictionary
+    if known.null_count or not pa.types.is_string(known.type) or len(pc.unique(known)) != len(known):
+        return None
+    rank = pc.sort_indices(known).to_numpy()
+    place = np.empty(len(rank), np.int64)
+    place[rank] = np.arange(len(rank))
+    return place[words.indices.to_numpy()]
 
 
 def _of_texts(array: Any) -> Any | None:
     if len(pc.unique(array.slice(0, 4 * _FEW))) <= _FEW:
         words = array.dictionary_encode()
         if len(words.dictionary) <= _FEW:
-            rank = pc.sort_indices(words.dictionary).to_numpy()
-            place = np.empty(len(rank), np.int64)
-            place[rank] = np.arange(len(rank))
-            return place[words.indices.to_numpy()]
+            return _of_words(words)
     # Digits of one length sort as the numbers do.
     lengths = pc.min_max(pc.binary_length(array)).as_py()
     if lengths["min"] != lengths["max"] or not 0 < lengths["max"] <= _DIGITS:

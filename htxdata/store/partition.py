@@ -122,7 +122,7 @@ class Store:
             if newest is None or old is not None:
                 if new is None:
                     new = rows.checked(declared, _nothing(declared))
-                merged = merge.merge(declared, old, rows.as_texts(new))
+                merged = merge.merge(declared, old, new if old is None else rows.as_texts(new))
                 times = merge.times_of(declared, merged.table)
                 heard = int(unfit[merged.taken].sum()) if unfit is not None and merged.changed else 0
                 after = judged(declared, partition, grid, before, asked, times, heard, files)

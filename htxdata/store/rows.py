@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import numpy as np
@@ -81,6 +81,7 @@ _CANDLES = Style(131_072, 1, True, frozenset({"volume", "taker_buy_volume", "qua
 _TRADES = Style(
     262_144, 2, False, frozenset({"quote_quantity"}), frozenset({"side", "source"}), frozenset({"trade_id"})
 )
+_BOOKS = replace(_CANDLES, words=frozenset({"kind", "side", "source"}))
 _LARGEST_DICTIONARY = 16 << 20  # bytes: a group of trades that differ in every amount has one of 2 MB
 _PIECE = (
     65_536  # rows of a chunk of a group of trades: fixed, because the borders of chunks show in the pages
@@ -89,7 +90,9 @@ _PIECE = (
 
 def style_of(schema: pa.Schema) -> Style:
     """How rows of this schema are encoded."""
-    return _TRADES if "trade_id" in schema.names else _CANDLES
+    if "trade_id" in schema.names:
+        return _TRADES
+    return _BOOKS if "previous_sequence" in schema.names else _CANDLES
 
 
 def is_canonical(metadata: pq.FileMetaData, schema: pa.Schema) -> bool:

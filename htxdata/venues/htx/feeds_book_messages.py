@@ -40,8 +40,17 @@ Careful = Callable[[Message], tuple[Told, int]]
 """The same from dictionaries, and how many values of the levels a DOUBLE does not carry, or ``BadReply``."""
 
 
-Brief = Callable[[bytes], tuple[str, int, bool, int, int, Any, Any, bool] | None]
-"""As ``Quick``, with the levels left as the text that they are; -1 where no number of the message before is said."""
+class Brief(NamedTuple):
+    """How many messages of a kind are read at once, with the levels left as the text that they are."""
+
+    decode: Callable[[bytes], Any]
+    """Of any message: one without a member of it is talk, and has the empty shape."""
+    ticks: Callable[[Sequence[Any]], list[Any]]
+    """What each message tells of a book; None where it tells nothing."""
+    told: Callable[[Sequence[Any], Sequence[Any]], tuple[Sequence[Any], ...]]
+    """Of messages and their ticks: topics, times, whether whole, numbers, those before (-1: none is said), bids, asks,
+    and whether asked for. None stands where a message does not say what it must."""
+
 
 _NONE = msgspec.Raw(b"[]")
 
@@ -71,7 +80,7 @@ class _BriefDiff(msgspec.Struct, gc=False):
 
 
 class _BriefMbp(msgspec.Struct, gc=False):
-    ts: int
+    ts: int = 0
     ch: str | None = None
     tick: _BriefDiff | None = None
     rep: str | None = None
@@ -79,7 +88,6 @@ class _BriefMbp(msgspec.Struct, gc=False):
 
 
 _mbp = msgspec.json.Decoder(_Mbp).decode
-_brief_mbp = msgspec.json.Decoder(_BriefMbp).decode
 
 
 def quick_mbp(body: bytes) -> Told | None:
@@ -92,15 +100,19 @@ def quick_mbp(body: bytes) -> Told | None:
     return None
 
 
-def brief_mbp(body: bytes) -> tuple[str, int, bool, int, int, Any, Any, bool] | None:
-    said = _brief_mbp(body)
-    tick = said.tick
-    if tick is not None and said.ch is not None and tick.prevSeqNum is not None:
-        return said.ch, said.ts, False, tick.seqNum, tick.prevSeqNum, tick.bids, tick.asks, False
-    data = said.data
-    if said.rep is not None and data is not None:
-        return said.rep, said.ts, True, data.seqNum, -1, data.bids, data.asks, True
-    return None
+def _told_mbp(said: Sequence[_BriefMbp], ticks: Sequence[_BriefDiff]) -> tuple[Sequence[Any], ...]:
+    whole = [one.tick is None for one in said]
+    return (
+        [one.rep if one.tick is None else one.ch for one in said], [one.ts for one in said],
+        whole, [tick.seqNum for tick in ticks],
+        [-1 if one.tick is None else one.tick.prevSeqNum for one in said],
+        [tick.bids for tick in ticks], [tick.asks for tick in ticks], whole,
+    )  # fmt: skip
+
+
+_BRIEF_MBP = Brief(
+    msgspec.json.Decoder(_BriefMbp).decode, lambda said: [one.tick or one.data for one in said], _told_mbp
+)
 
 
 def careful_mbp(message: Message) -> tuple[Told, int]:
@@ -140,12 +152,11 @@ class _BriefDepth(msgspec.Struct, gc=False):
 
 
 class _BriefHighFreq(msgspec.Struct, gc=False):
-    ch: str
-    tick: _BriefDepth
+    ch: str | None = None
+    tick: _BriefDepth | None = None
 
 
 _high_freq = msgspec.json.Decoder(_HighFreq).decode
-_brief_high_freq = msgspec.json.Decoder(_BriefHighFreq).decode
 
 
 def quick_high_freq(body: bytes) -> Told | None:
@@ -156,13 +167,22 @@ def quick_high_freq(body: bytes) -> Told | None:
     return Told(said.ch, tick.ts, whole, tick.version, previous, tick.bids, tick.asks)
 
 
-def brief_high_freq(body: bytes) -> tuple[str, int, bool, int, int, Any, Any, bool] | None:
-    said = _brief_high_freq(body)
-    tick = said.tick
-    version = tick.version
-    if tick.event == "snapshot":
-        return said.ch, tick.ts, True, version, -1, tick.bids, tick.asks, False
-    return said.ch, tick.ts, False, version, version - 1, tick.bids, tick.asks, False
+def _ticks(said: Sequence[_BriefHighFreq | _BriefStepDepth]) -> list[Any]:
+    return [one.tick for one in said]
+
+
+def _told_high_freq(
+    said: Sequence[_BriefHighFreq], ticks: Sequence[_BriefDepth]
+) -> tuple[Sequence[Any], ...]:
+    whole = [tick.event == "snapshot" for tick in ticks]
+    return (
+        [one.ch for one in said], [tick.ts for tick in ticks], whole, [tick.version for tick in ticks],
+        [-1 if tick.event == "snapshot" else tick.version - 1 for tick in ticks],
+        [tick.bids for tick in ticks], [tick.asks for tick in ticks], [False] * len(ticks),
+    )  # fmt: skip
+
+
+_BRIEF_HIGH_FREQ = Brief(msgspec.json.Decoder(_BriefHighFreq).decode, _ticks, _told_high_freq)
 
 
 def careful_high_freq(message: Message) -> tuple[Told, int]:
@@ -200,12 +220,11 @@ class _BriefStep(msgspec.Struct, gc=False):
 
 
 class _BriefStepDepth(msgspec.Struct, gc=False):
-    ch: str
-    tick: _BriefStep
+    ch: str | None = None
+    tick: _BriefStep | None = None
 
 
 _step = msgspec.json.Decoder(_StepDepth).decode
-_brief_step = msgspec.json.Decoder(_BriefStepDepth).decode
 
 
 def quick_step(body: bytes) -> Told | None:
@@ -214,10 +233,14 @@ def quick_step(body: bytes) -> Told | None:
     return Told(said.ch, tick.ts, True, tick.version, None, tick.bids, tick.asks)
 
 
-def brief_step(body: bytes) -> tuple[str, int, bool, int, int, Any, Any, bool] | None:
-    said = _brief_step(body)
-    tick = said.tick
-    return said.ch, tick.ts, True, tick.version, -1, tick.bids, tick.asks, False
+def _told_step(said: Sequence[_BriefStepDepth], ticks: Sequence[_BriefStep]) -> tuple[Sequence[Any], ...]:
+    return (
+        [one.ch for one in said], [tick.ts for tick in ticks], [True] * len(ticks), [tick.version for tick in ticks],
+        [-1] * len(ticks), [tick.bids for tick in ticks], [tick.asks for tick in ticks], [False] * len(ticks),
+    )  # fmt: skip
+
+
+_BRIEF_STEP = Brief(msgspec.json.Decoder(_BriefStepDepth).decode, _ticks, _told_step)
 
 
 def careful_step(message: Message) -> tuple[Told, int]:
@@ -266,9 +289,9 @@ def _text(topic: Any) -> str:
 
 
 BRIEF: Mapping[Quick, Brief] = {
-    quick_mbp: brief_mbp,
-    quick_high_freq: brief_high_freq,
-    quick_step: brief_step,
+    quick_mbp: _BRIEF_MBP,
+    quick_high_freq: _BRIEF_HIGH_FREQ,
+    quick_step: _BRIEF_STEP,
 }
 """Of each kind of message, the reading that leaves the levels as text."""
 

@@ -10,9 +10,10 @@ coin-margined ones, the coins that so many dollars buy at the level's price.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from decimal import DecimalException
-from itertools import chain
+from itertools import chain, compress
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from htxdata.venues.htx.feeds_book_messages import (
     BRIEF,
     KINDS,
     SIDES,
+    Brief,
     Careful,
     Levels,
     Messages,
@@ -79,10 +81,13 @@ def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, counted: Co
             return _read(frames, facts, True)
 
     def _at_once(frames: Sequence[Frame], facts: Mapping[str, Facts]) -> Pushed:
-        places: dict[str, int] = {}
+        places: defaultdict[str, int] = defaultdict()
+        places.default_factory = places.__len__  # of a new topic: the next place
         pages = [_page(frames[at : at + _PAGE], places) for at in range(0, len(frames), _PAGE)]
         if not places:
             return Pushed()
+        if None in places:
+            raise _Doubt
         try:
             piles = [_pile(topic, facts) for topic in places]
         except BadReply:
@@ -96,35 +101,24 @@ def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, counted: Co
 
     def _page(frames: Sequence[Frame], places: dict[str, int]) -> tuple[dict[str, Any], Any, Any]:
         """Some messages as columns, and the prices and sizes of their levels."""
-        heard: list[Any] = []
-        received: list[int] = []
-        for received_at, body in frames:
-            try:
-                said = brief(body)
-            except UNDECODABLE:
-                said = None
-            if said is not None:
-                heard.append(said)
-                received.append(received_at)
-            elif not is_talk(body):
-                raise _Doubt
-        topics, at, whole, sequence, previous, bids, asks, asked = zip(*heard, strict=True) if heard else ((),) * 8
-        for topic in dict.fromkeys(topics):
-            places.setdefault(topic, len(places))
-        texts: list[Any] = [b""] * (2 * len(heard))
+        said, ticks, received_at = _data(frames, brief)
+        topics, at, whole, sequence, previous, bids, asks, asked = brief.told(said, ticks)
+        texts: list[Any] = [b""] * (2 * len(said))
         texts[::2], texts[1::2] = bids, asks
         if (levels := levels_of(texts)) is None:
             raise _Doubt
         try:
-            told = {name: np.array(values, np.int64) for name, values in (
-                ("at", at), ("sequence", sequence), ("previous", previous), ("received_at", received))
+            told = {name: np.fromiter(values, np.int64, len(said)) for name, values in (
+                ("at", at), ("sequence", sequence), ("previous", previous), ("received_at", received_at),
+                ("which", [places[topic] for topic in topics]))
             }  # fmt: skip
-        except OverflowError:
+        except (OverflowError, TypeError):  # a number is missing
             raise _Doubt from None
-        told["whole"], told["asked"] = np.array(whole, bool), np.array(asked, bool)
-        told["which"] = np.array([places[topic] for topic in topics], np.int64)
+        told["whole"], told["asked"] = (np.fromiter(values, bool, len(said)) for values in (whole, asked))
         price, size, counts = levels
-        if len(at) and (told["at"].min() < FIRST_MS or told["at"].max() >= LAST_MS or told["sequence"].min() < 0):
+        if len(at) and (
+            told["at"].min() < FIRST_MS or told["at"].max() >= LAST_MS or told["sequence"].min() < 0
+        ):
             raise _Doubt
         if len(price) and (price.min() <= 0 or size.min() < 0):
             raise _Doubt
@@ -176,6 +170,31 @@ def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, counted: Co
     return parse
 
 
+def _data(frames: Sequence[Frame], brief: Brief) -> tuple[Sequence[Any], Sequence[Any], Sequence[int]]:
+    """Of some frames those with data, in the brief shape, what they tell, and when they came. ``_Doubt`` where one is
+    neither data nor talk."""
+    decode = brief.decode
+    try:
+        said = [decode(body) for _, body in frames]
+    except UNDECODABLE:
+        said = [_alone(body, brief) for _, body in frames]
+    ticks, received_at = brief.ticks(said), [at for at, _ in frames]
+    if None in ticks:
+        there = [tick is not None for tick in ticks]
+        if not all(is_talk(body) for (_, body), data in zip(frames, there, strict=True) if not data):
+            raise _Doubt
+        said, ticks, received_at = ([*compress(some, there)] for some in (said, ticks, received_at))
+    return said, ticks, received_at
+
+
+def _alone(body: bytes, brief: Brief) -> Any:
+    """One message in the brief shape; the empty one where it cannot be read."""
+    try:
+        return brief.decode(body)
+    except UNDECODABLE:
+        return brief.decode(b"{}")
+
+
 def _parted(
     told: dict[str, Any], price: Any, size: Any, books: Sequence[tuple[Key, float | None]], dollars: bool
 ) -> Pushed:
@@ -205,7 +224,9 @@ def _parted(
     for (key, contract), begin, end in zip(books, [0, *ends], ends, strict=False):
         if begin == end:
             continue
-        pushed.messages[key] = cast(Any, Messages(*[told[name][begin:end] for name in names], each[begin:end]))
+        pushed.messages[key] = cast(
+            Any, Messages(*[told[name][begin:end] for name in names], each[begin:end])
+        )
         if rows[begin] == rows[end]:
             continue
         # Copies: whoever keeps one book's rows does not keep those of all.
@@ -304,7 +325,9 @@ class _Pile:
         each = np.array([message.last - message.first for message in messages])
         columns: dict[str, Any] = {
             "book_time": np.repeat(np.array([message.at for message in messages]), each),
-            "kind": _words(np.repeat(np.array([message.whole for message in messages], np.int8), each), KINDS),
+            "kind": _words(
+                np.repeat(np.array([message.whole for message in messages], np.int8), each), KINDS
+            ),
             "side": _words(np.repeat(np.tile(_BOTH, len(messages)), self.counts), SIDES),
             "price": prices,
             "size": sizes,

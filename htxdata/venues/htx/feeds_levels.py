@@ -24,14 +24,16 @@ def levels_of(texts: Sequence[Any]) -> tuple[Any, Any, Any] | None:
     ``None`` where a text is something else, a figure has more than 16 characters, or none that a DOUBLE holds.
     """
     joined = b"|".join([*texts, b""])
-    if b"null" in joined:
-        joined = joined.replace(b"null", b"[]")
     if joined.translate(None, _PLAIN):
-        return None
+        joined = joined.replace(b"null", b"[]")
+        if joined.translate(None, _PLAIN):
+            return None
     signs = np.frombuffer(joined, np.uint8)
     at = np.flatnonzero((signs == _OPEN) | (signs == _CLOSE) | (signs == _COMMA) | (signs == _BAR))
     marks = signs[at]
-    sizes = np.diff(at, prepend=-1) - 1  # of what is before each mark
+    sizes = at.copy()  # of what is before each mark
+    np.subtract(at[1:], at[:-1], out=sizes[1:])
+    sizes[1:] -= 1
     figures = np.flatnonzero(sizes)
     # Each pair is `[`, a figure, `,`, a figure, `]`; figures[n] is the place of the mark behind a figure.
     first, second = figures[::2], figures[1::2]
@@ -47,9 +49,11 @@ def levels_of(texts: Sequence[Any]) -> tuple[Any, Any, Any] | None:
     ends = np.flatnonzero(marks == _BAR)
     if len(ends) != len(texts):
         return None
-    counts = np.diff(np.searchsorted(first, ends), prepend=0)
-    opens = np.diff(np.searchsorted(np.flatnonzero(marks == _OPEN), ends), prepend=0)
-    if not (opens == counts + 1).all():  # nothing but one list of pairs
+    # A list of n pairs has 4n + 2 marks with its bar, and the empty one 3. JSON with more lists around its pairs has
+    # more than that of them: if as many pairs as the marks let expect are there, all is lists of pairs.
+    each = np.diff(ends, prepend=-1)
+    counts = each >> 2
+    if not ((each & 3 == 2) | (each == 3)).all() or counts.sum() != len(first):
         return None
     lengths = sizes[figures]
     if len(lengths) and lengths.max() > _LONGEST:
