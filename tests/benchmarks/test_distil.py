@@ -99,7 +99,10 @@ def trade_frames(count: int, step: int) -> Iterator[tuple[int, str]]:
 
 
 def book_frames(count: int, step: int) -> Iterator[tuple[int, str]]:
-    """A whole book of 150 levels a side for each symbol, then changes of some levels, ``step`` microseconds apart."""
+    """A whole book of 150 levels a side for each symbol, then changes of some levels, ``step`` microseconds apart.
+
+    No level is said twice in a message: in 13,470 sides of recorded messages (htx and others) none is.
+    """
     dice = random.Random(2)
     seq = dict.fromkeys(SYMBOLS, 100020146794)
     for symbol in SYMBOLS:
@@ -114,11 +117,13 @@ def book_frames(count: int, step: int) -> Iterator[tuple[int, str]]:
     for number in range(count):
         symbol, at = dice.choice(SYMBOLS), T0 + number * step
 
-        def level(sign: int) -> str:
-            size = 0 if dice.random() < 0.3 else dice.randrange(1, 5_000_000) / 1e6
-            return f"[{round(100 + sign * dice.randrange(1, 150) / 100, 2)},{size}]"
+        def levels(sign: int) -> str:
+            count = dice.randrange(1, 5)
+            sizes = [0 if dice.random() < 0.3 else dice.randrange(1, 5_000_000) / 1e6 for _ in range(count)]
+            prices = [round(100 + sign * place / 100, 2) for place in dice.sample(range(1, 150), count)]
+            return ",".join(f"[{price},{size}]" for price, size in zip(prices, sizes, strict=True))
 
-        bids, asks = (",".join(level(sign) for _ in range(dice.randrange(1, 5))) for sign in (-1, 1))
+        bids, asks = levels(-1), levels(1)
         before, seq[symbol] = seq[symbol], seq[symbol] + dice.randrange(1, 9)
         yield (
             at,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from htxdata.schema import dataset
 from htxdata.schema.arrow import conform
 from htxdata.store import merge as merging
 from htxdata.store.merge import Merged, merge
+from htxdata.store.rows import as_packed, packed
 from tests.store.build import T0, candles, closes
 
 KLINES = dataset("klines")
@@ -249,6 +251,24 @@ def test_rows_that_follow_are_put_behind_as_if_every_key_was_looked_for(
     if not len(new):
         return
     assert said(merge(declared, old, new)) == said(merging._by_key(declared, old, new))
+
+
+@settings(max_examples=200)
+@given(st.sampled_from([trades, levels]), captured(0), st.booleans(), st.booleans())
+def test_words_are_merged_as_texts_are(make: Any, rows: list[Any], in_order: bool, turned: bool) -> None:
+    """Texts of few values that come as dictionaries, in whatever order of their words, stay such and mean the same."""
+    texts = make(sorted(rows) if in_order else rows)
+    words = as_packed(texts, packed(texts.schema))
+    if turned:
+        places = {name: words.column_names.index(name) for name in ("side", "source")}
+        for name, at in places.items():
+            known = pa.array(["zero", *sorted(set(texts[name].to_pylist()), reverse=True)])
+            turned_to = pa.DictionaryArray.from_arrays(pc.index_in(texts[name].combine_chunks(), known), known)
+            words = words.set_column(at, words.schema.field(at), turned_to)
+    declared = {trades: TRADES, levels: BOOKS}[make]
+    done = merge(declared, None, words)
+    assert done.table.schema == words.schema
+    assert said(done) == said(merge(declared, None, texts))
 
 
 def test_numbers_of_trades_are_ordered_as_texts() -> None:

@@ -55,6 +55,28 @@ def test_what_is_no_list_of_pairs_is_left_to_others(text: str, beside: list[byte
     assert levels_of([text.encode(), *beside]) is None
 
 
+nested = st.recursive(st.sampled_from([1, 2.5]), lambda inner: st.lists(inner, max_size=3), max_leaves=8)
+
+
+def is_levels(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and not any(isinstance(one, list) for one in pair) for pair in value
+    )
+
+
+@settings(max_examples=500)
+@given(st.lists(st.one_of(nested, pairs.map(lambda some: [[1, 2] for _ in some])), max_size=4))
+def test_lists_of_any_shape_are_levels_or_nothing_is(texts: list[Any]) -> None:
+    """However they are nested, and whatever stands beside them."""
+    found = levels_of([json.dumps(text, separators=(",", ":")).encode() for text in texts])
+    if not all(map(is_levels, texts)):
+        assert found is None
+        return
+    assert found is not None
+    assert found[2].tolist() == [len(text) for text in texts]
+    assert found[0].tolist() == [pair[0] for text in texts for pair in text]
+
+
 def test_a_side_that_is_null_has_no_levels() -> None:
     found = levels_of([b"null", b"[[7,8]]"])
     assert found is not None
