@@ -6,7 +6,7 @@ import itertools
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from htxdata.errors import BadReply, UsageError
 from htxdata.ingest import snapshot_polls
 from htxdata.ingest.asked import Request as Backfill
-from htxdata.ingest.session import Session
-from htxdata.ingest.snapshot import Polled, snapshot, venues_of
+from htxdata.ingest.snapshot import venues_of
 from htxdata.ingest.snapshot_states import held, in_turn, keep
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply, Request
@@ -32,10 +31,10 @@ from htxdata.store.coverage import with_missing
 from htxdata.store.partition import Store
 from htxdata.timeline import DAY, HOUR, MINUTE, SECOND, parse_instant
 from htxdata.venues import venue
-from htxdata.venues.terms import Poll, Venue
+from htxdata.venues.terms import Poll
+from tests.ingest.looks import LINEAR, Clock, Look, look_at
 from tests.truth import files, fill, settings_for, stored
 
-LINEAR = venue("htx-linear")
 FIRST = parse_instant("2026-03-01T10:20:30.123Z")
 BTC = "BTC-USDT"
 TRADING = ("BTC-USDT", "ETH-USDT", "DOGE-USDT", "KSM-USDT", "SHIB-USDT", "MDX-USDT", "币安人生-USDT")
@@ -43,38 +42,15 @@ BASKETS, FUNDINGS = "index_constituents", "indicative_funding_rates"
 CONSTITUENTS = "/linear-swap-api/market/swap_contract_constituents"
 
 
-class Clock:
-    """The sandbox's clock, set by hand; microseconds UTC."""
-
-    def __init__(self) -> None:
-        self.at = FIRST
-
-    def __call__(self) -> float:
-        return self.at / SECOND
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(FIRST)
 
 
 @pytest.fixture
 def sandbox(clock: Clock) -> Iterator[Sandbox]:
     with Sandbox(seed=1, limits=False, clock=clock) as running:
         yield running
-
-
-Look = Callable[..., Polled]
-
-
-def look_at(
-    sandbox: Sandbox, folder: Path, name: str, *symbols: str, where: Venue = LINEAR, say: Any = print
-) -> Polled:
-    """One look with a session of its own, as a process would have."""
-    with Session(settings_for(sandbox, folder), say=say) as session:
-        found = snapshot(session, name, where, symbols or ("*",))
-        assert isinstance(found, Polled)
-        return found
 
 
 @pytest.fixture

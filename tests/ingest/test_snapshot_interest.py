@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,38 +17,29 @@ from htxdata.errors import Incomplete, LakeUnusable, UnknownSymbol, Unreachable,
 from htxdata.ingest import snapshot_polls
 from htxdata.ingest.asked import Request as Backfill
 from htxdata.ingest.session import Session
-from htxdata.ingest.snapshot import Polled, looked_at, snapshot, snapshot_instruments, venues_of
+from htxdata.ingest.snapshot import Polled, looked_at, snapshot_instruments, venues_of
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply, Request
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.store import tape
 from htxdata.store.coverage import with_missing
 from htxdata.store.partition import Store
-from htxdata.timeline import HOUR, MINUTE, SECOND, iso, parse_instant
+from htxdata.timeline import HOUR, MINUTE, iso, parse_instant
 from htxdata.venues import VENUES, venue
 from htxdata.venues.terms import Poll, Venue
+from tests.ingest import looks
+from tests.ingest.looks import LINEAR, Clock, Look
 from tests.truth import assert_covers, files, fill, settings_for, stored
 
-LINEAR = venue("htx-linear")
 V5, V1 = (poll.path for poll in LINEAR.polls_for("open_interest"))
 FIRST = parse_instant("2026-03-01T10:20:30.123Z")
 TRADING = ("BTC-USDT", "ETH-USDT", "DOGE-USDT", "KSM-USDT", "SHIB-USDT", "MDX-USDT", "币安人生-USDT")
 VALUES = ("contracts", "volume", "value")
 
 
-class Clock:
-    """The sandbox's clock, set by hand; microseconds UTC."""
-
-    def __init__(self, at: int = FIRST) -> None:
-        self.at = at
-
-    def __call__(self) -> float:
-        return self.at / SECOND
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(FIRST)
 
 
 @pytest.fixture
@@ -56,20 +48,13 @@ def sandbox(clock: Clock) -> Iterator[Sandbox]:
         yield running
 
 
-Look = Callable[..., Polled]
-
-
-def look_at(sandbox: Sandbox, folder: Path, *symbols: str, where: Venue = LINEAR, say: Any = print) -> Polled:
-    """One look with a session of its own, as a process would have."""
-    with Session(settings_for(sandbox, folder), say=say) as session:
-        found = snapshot(session, "open_interest", where, symbols or ("*",))
-        assert isinstance(found, Polled)
-        return found
+def look_at(sandbox: Sandbox, folder: Path, *symbols: str, **more: Any) -> Polled:
+    return looks.look_at(sandbox, folder, "open_interest", *symbols, **more)
 
 
 @pytest.fixture
 def look(sandbox: Sandbox, tmp_path: Path) -> Look:
-    return lambda *symbols, **more: look_at(sandbox, tmp_path, *symbols, **more)
+    return partial(look_at, sandbox, tmp_path)
 
 
 def series(symbol: str) -> Series:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from htxdata.errors import UsageError
 from htxdata.ingest.session import Session
-from htxdata.ingest.snapshot import Polled, having, looked_at, snapshot, venues_of
+from htxdata.ingest.snapshot import having, looked_at, venues_of
 from htxdata.market import Series
 from htxdata.protocol.wire import Reply, Request
 from htxdata.sandbox import Faults, Rule, Sandbox, hashkey_index
@@ -21,7 +22,9 @@ from htxdata.store.coverage import with_missing
 from htxdata.store.partition import Partition, Store
 from htxdata.timeline import DAY, MINUTE, SECOND, parse_instant
 from htxdata.venues import venue
-from htxdata.venues.terms import Poll, Venue
+from htxdata.venues.terms import Poll
+from tests.ingest import looks
+from tests.ingest.looks import Clock, Look
 from tests.truth import files, settings_for, stored
 
 HASHKEY = venue("hashkey")
@@ -31,21 +34,12 @@ BTC, ETH, DOGE = PERPETUALS = ("BTCUSDT-PERPETUAL", "ETHUSDT-PERPETUAL", "DOGEUS
 MARK, INDEX = "/quote/v1/markPrice", "/quote/v1/index"
 TRUTH = {MARKS: hashkey_index.mark_truth, INDICES: hashkey_index.index_truth}
 TIME = {MARKS: "price_time", INDICES: "observed_at"}
-
-
-class Clock:
-    """The sandbox's clock, set by hand; microseconds UTC."""
-
-    def __init__(self, at: int = FIRST) -> None:
-        self.at = at
-
-    def __call__(self) -> float:
-        return self.at / SECOND
+look_at = partial(looks.look_at, where=HASHKEY)
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(FIRST)
 
 
 @pytest.fixture
@@ -54,22 +48,9 @@ def sandbox(clock: Clock) -> Iterator[Sandbox]:
         yield running
 
 
-Look = Callable[..., Polled]
-
-
-def look_at(
-    sandbox: Sandbox, folder: Path, dataset: str, *symbols: str, where: Venue = HASHKEY, say: Any = print
-) -> Polled:
-    """One look with a session of its own, as a process would have."""
-    with Session(settings_for(sandbox, folder), say=say) as session:
-        found = snapshot(session, dataset, where, symbols or ("*",))
-        assert isinstance(found, Polled)
-        return found
-
-
 @pytest.fixture
 def look(sandbox: Sandbox, tmp_path: Path) -> Look:
-    return lambda *words, **more: look_at(sandbox, tmp_path, *words, **more)
+    return partial(look_at, sandbox, tmp_path)
 
 
 def kept(folder: Path, dataset: str, symbol: str) -> dict[str, list[Any]]:
