@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from htxdata import config
+from htxdata import config, open_lake
 from htxdata.cli import main
 from htxdata.cli.options import parser
 from htxdata.sandbox import SANDBOX_KEY, Sandbox
@@ -153,3 +153,29 @@ def test_the_first_backfill_and_the_python_example_work(
     lines = (ROOT / "README.md").read_text().splitlines()
     for path in (line for line in lines if line.startswith("data/lake/")):
         assert Path(path).is_file()
+
+
+@pytest.mark.wide
+def test_ones_own_history_and_looked_at_prices_are_to_be_had_as_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/keys.md's try at the sandbox, letter by letter, by the key that it shows; then docs/hashkey.md's Python."""
+    (text,) = [text for text in blocks(ROOT / "docs" / "keys.md", "sh") if "sandbox0" in text]
+    with Sandbox(limits=False) as sandbox:
+        for key, base in sandbox.hosts.items():
+            monkeypatch.setenv(f"HTXDATA_HOSTS__{key.upper()}", base)
+        monkeypatch.setenv("HTXDATA_BUDGETS__HASHKEY_REST", "200")
+        for name, value in re.findall(r"^export (\w+)=(\S+)$", text, re.MULTILINE):
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        for line in text.replace("30s", "1s").splitlines():
+            if line.startswith("htxdata "):
+                assert main(shlex.split(line)[1:]) == 0, (line, capsys.readouterr().err)
+        assert len(capsys.readouterr().out.splitlines()) == 12  # two lines of a head, ten fills
+        for words in ("mark_prices", "index_prices"):
+            assert main(["snapshot", words, "--venue", "hashkey"]) == 0
+    (code,) = blocks(ROOT / "docs" / "hashkey.md", "python")
+    with open_lake() as lake:
+        names: dict[str, Any] = {"lake": lake}
+        exec(compile(code, "hashkey.md", "exec"), names)
+        assert {"mark_price", "spot_index_price"} <= set(names["priced"].columns)

@@ -344,7 +344,7 @@ def query(options: argparse.Namespace) -> int:
 
 def sandbox(options: argparse.Namespace) -> int:
     """130 after Ctrl-C, 0 after SIGTERM, as whatever serves until it is told."""
-    from htxdata.sandbox import Faults, Replay, serve
+    from htxdata.sandbox import SANDBOX_KEY, Faults, Replay, serve
 
     if not 0 <= options.port <= 65535:
         raise UsageError(f"--port {options.port}: choose from 0 (a free one) to 65535")
@@ -355,6 +355,7 @@ def sandbox(options: argparse.Namespace) -> int:
             print(f'{key} = "{base}"')
         sys.stdout.flush()
         show.note("the sandbox is up; put this into htxdata.toml, or stop it with Ctrl-C")
+        show.note(f"own_… data take the key {SANDBOX_KEY.access} and the secret {SANDBOX_KEY.secret}: docs/keys.md")
 
     try:
         faults = None if options.faults is None else Faults.parse(options.faults)

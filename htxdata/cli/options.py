@@ -38,7 +38,7 @@ def _command(
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=does,
-        description=f"{does[0].upper()}{does[1:]}. {more}".strip(),
+        description=f"{does[0].upper()}{does[1:]}.\n{more}".strip(),
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common] if common else [],
@@ -328,7 +328,8 @@ def parser() -> argparse.ArgumentParser:
     sandbox = _command(
         commands, "sandbox", "commands:sandbox", "a local exchange to try things on",
         "htxdata sandbox --port 8790 --seed 7 --faults flaky",
-        "Prints the [hosts] table that points at it; Ctrl-C (exit code 130) or SIGTERM (0) stops it.", common,
+        "Prints the [hosts] table that points at it, and the key for own_… data (docs/keys.md). Ctrl-C (exit code\n"
+        "130) or SIGTERM (0) stops it.", common,
     )  # fmt: skip
     sandbox.add_argument("--port", type=_port, default=8790, help="0 takes a free one (%(default)s)")
     sandbox.add_argument("--seed", type=int, default=0, help="which market (%(default)s)")

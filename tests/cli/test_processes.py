@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from htxdata.market import Series
-from htxdata.sandbox import Faults, Rule, Sandbox
+from htxdata.sandbox import SANDBOX_KEY, Faults, Rule, Sandbox
 from htxdata.store.partition import Store
 from tests.truth import assert_candles, configuration, strays
 
@@ -97,3 +97,4 @@ def test_the_sandbox_command_serves_until_it_is_told_to_stop(tmp_path: Path, num
         serving.send_signal(number)
         out, err = serving.communicate(timeout=10)
     assert (serving.returncode, "Traceback" in err) == (code, False), err
+    assert f"the key {SANDBOX_KEY.access} and the secret {SANDBOX_KEY.secret}" in err
