@@ -85,7 +85,7 @@ _ALL = (
         "",
         "HTX spot: the `trade-id`, not the 27-digit `id`; where an archive file repeats a number, the trade is named "
         "by its time, price, quantity, side and occurrence. HashKey: always so named (its REST has no numbers), by the "
-        "size as the venue says it, which on perpetuals is contracts",
+        "size as the venue says it, which on perpetuals is contracts; only own fills of pairs have the ticket's number",
     ),
     Column("price", "f", "price of the trade, level, order or contract; value of the index", "quote currency"),
     Column(
@@ -270,7 +270,7 @@ _ALL = (
         "what the fill cost; negative where the venue paid for it",
         "fee_currency",
         "what was paid in points or in the venue's token is the amount of those; NULL where only a socket that does "
-        "not say it told of the fill so far (contracts of HTX): REST fills it in",
+        "not say it told of the fill so far (contracts of HTX, HashKey): REST fills it in",
     ),
     Column("fee_currency", "s", "what the fee was paid in, as the venue spells it"),
     Column("role", "s", "`maker` or `taker`: whether the order stood in the book or took from it"),

@@ -101,7 +101,7 @@ MORE = {"own_account_updates": {"updated_at", "amount", "record_id"}}
 
 MAY_BE_NULL = {
     "own_account_updates": {"amount", "record_id"},
-    "own_fills": {"fee"},  # the socket of contracts tells none
+    "own_fills": {"fee"},  # the sockets of HTX's contracts and of HashKey tell none
     "instruments": {"tick_size"},  # every venue tells it so far
 }
 """Beyond what the contract says."""
