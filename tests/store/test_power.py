@@ -86,12 +86,14 @@ def test_a_power_cut_leaves_what_was_acknowledged_and_no_torn_file(
     home.mkdir()
     power, store = Power(home, monkeypatch), Store(home / "lake")
     states: list[dict[int, float]] = [{}]
+    seen: list[dict[int, float]] = []
 
     def look(*allowed: dict[int, float]) -> None:
         left = power.cut(tmp_path / "cuts", names=names) / "lake"
         table = Store(left).read(JANUARY)
         found = {} if table is None else closes(table)
         assert found in allowed
+        seen.append(found)
         covered = [(begin, end) for begin, end, _, _ in said(Store(left).spans(JANUARY))]
         assert covered == ([(0, len(found))] if found else []), "rows and what they prove are one"
         part = left / JANUARY.folder / generations.PART
@@ -103,6 +105,7 @@ def test_a_power_cut_leaves_what_was_acknowledged_and_no_torn_file(
         power.look = lambda after=after: look(states[-1], after)  # type: ignore[misc]
         store.commit(JANUARY, candles([minute]), [asked(minute, minute + 1)])
         power.look = lambda: None
+        assert after in seen
         states.append(after)
         look(after)
         assert (power.cut(tmp_path / "cuts", names=names) / "lake" / JANUARY.folder / generations.PART).exists()
@@ -128,7 +131,7 @@ def test_what_is_streamed_survives_a_power_cut(
         for before, first, after in ((0, 0, 40), (40, 30, 60)):
             pieces = [trades(many[at : at + 5]) for at in range(first, after, 5)]
             store.commit_sorted(DAY_OF_TRADES, pieces, [ask(0, after)])
-            assert {len(rows) for rows in seen} <= {before, after}
+            assert {after} <= {len(rows) for rows in seen} <= {before, after}
             assert all(rows == many[: len(rows)] for rows in seen)
             assert left() == many[:after]
             seen.clear()

@@ -54,15 +54,15 @@ def test_two_threads_that_are_told_the_same_both_set_it_aside(
 ) -> None:
     """Neither takes the other's unfinished file for its own; the second is here between the writing and the renaming
     of the first."""
-    real = os.replace
+    real, met = os.replace, list[bytes]()
 
     def replace(aside: Path, target: Path) -> None:
         monkeypatch.setattr(os, "replace", real)
-        keep(tmp_path)
+        met.append(keep(tmp_path).read_bytes())
         real(aside, target)
 
     monkeypatch.setattr(os, "replace", replace)
-    assert keep(tmp_path).read_bytes() == BODY
+    assert [keep(tmp_path).read_bytes(), *met] == [BODY, BODY]
     assert sorted(path.suffix for path in tmp_path.rglob("*") if path.is_file()) == [".body", ".json"]
 
 
