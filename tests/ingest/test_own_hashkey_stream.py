@@ -22,6 +22,7 @@ from htxdata.sandbox.own import TRADED
 from htxdata.store import reel
 from htxdata.transport.door import Door
 from tests.ingest.test_own import Hours, rows_of, spans, truth_of
+from tests.ingest.test_own_hashkey import BOUND
 from tests.truth import assert_covers, configuration, settings_for
 
 KEYS, STREAM = "/api/v1/userDataStream", "/api/v1/ws"
@@ -192,7 +193,6 @@ def test_alike_fills_are_counted_order_by_order() -> None:
 # ------------------------------------------------------------------------------------------------------- keys
 
 NOTHING = ApiKey("mayno000-00000000-00000000-00000", "made-up-secret", "withdraw")
-BOUND = ApiKey("bound000-00000000-00000000-00000", "made-up-secret", addresses=("10.1.2.3",))
 
 
 @pytest.mark.parametrize(
