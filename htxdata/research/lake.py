@@ -357,7 +357,7 @@ class Lake(lake.Lake):
 
     def _check_venue(self, declared: Sequence[Dataset], name: str) -> None:
         """A venue of ours, or one that somebody else has put into this lake. The lake is looked at first: importing the
-        venues takes 100 ms."""
+        venues takes long."""
         if self._has_venue(declared, name):
             return
         ours = [venue for venue, _ in _venue_days()]
@@ -374,7 +374,7 @@ class Lake(lake.Lake):
     def sql(self, text: str) -> _Relation:
         """One statement that reads over the views; the macros of ``macros.py`` are there too."""
         if "venue_" in text.lower() and not self._knows_venues:
-            with self._lock:  # not when the lake is opened: importing the venues takes 100 ms
+            with self._lock:  # not when the lake is opened: importing the venues takes long
                 self._database.execute(macros.venue_days(_venue_days()))
                 self._knows_venues = True
         return super().sql(text)

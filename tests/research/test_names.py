@@ -82,7 +82,7 @@ def test_what_may_simply_not_be_there_is_empty(lake: Any, ask: Asked, rows: int)
 
 
 def test_a_venue_that_is_there_is_not_looked_up(root: Path) -> None:
-    """Importing the venues takes longer than opening the lake and asking it."""
+    """Importing the venues takes longer than an answer."""
     script = (
         "import sys, htxdata\n"
         f"htxdata.open_lake({str(root)!r}).klines('BTC-USDT', venue='htx-linear', period='1min').fetchall()\n"
