@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -257,6 +258,19 @@ def complaints(notebook: Any) -> str:
         for output in cell.outputs
         if output.output_type == "stream" and output.name == "stderr"
     )
+
+
+@pytest.mark.wide
+def test_no_cell_fails_on_an_empty_lake(tmp_path: Path) -> None:
+    """Every notebook, cell by cell, in one process and without a kernel: sooner than the slow tests below."""
+    cells = "\n".join(
+        "names = {'display': print}\n"
+        + "".join(f"exec(compile({source!r}, {name!r}, 'exec'), names)\n" for source in code(name))
+        for name in NAMES
+    )
+    script = f"import matplotlib\nmatplotlib.use('Agg')\n{cells}print('to the end')"
+    ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout.splitlines()[-1:]) == (0, ["to the end"]), ran.stderr
 
 
 @pytest.mark.slow
