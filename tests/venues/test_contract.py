@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 from htxdata.market import Series
@@ -773,3 +775,9 @@ class TestPermanent(VenueContract):
 
     venue_name = "htx-permanent"
     tongue = PERMANENT
+
+
+def test_importing_the_venues_loads_no_pandas() -> None:
+    """Arrow would, at its first `pa.array`, and that takes as long as all of the venues: a reader in Python waits."""
+    code = "import sys, htxdata.venues; print('pyarrow' in sys.modules, 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True False\n"

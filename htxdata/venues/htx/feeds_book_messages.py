@@ -7,16 +7,16 @@ from typing import Any, Literal, NamedTuple, overload
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
 from htxdata.errors import BadReply
 from htxdata.venues.htx import rows as wire
+from htxdata.venues.htx.archive_text import words
 from htxdata.venues.htx.feeds_frames import Message, member
 from htxdata.venues.terms import BookMessage
 
 Levels = list[tuple[float, float]]
 
-KINDS, SIDES = pa.array(["delta", "snapshot"]), pa.array(["bid", "ask"])
+KINDS, SIDES = words("delta", "snapshot"), words("bid", "ask")
 """The words of ``kind`` and ``side``: rows of books carry them as Arrow dictionaries of just these."""
 
 

@@ -22,6 +22,7 @@ from htxdata.schema.arrow import UNFIT
 from htxdata.timeline import MILLISECOND
 from htxdata.venues.htx import rows as wire
 from htxdata.venues.htx import trades
+from htxdata.venues.htx.archive_text import words
 from htxdata.venues.htx.feeds_frames import (
     FIRST_MS,
     LAST_MS,
@@ -103,7 +104,7 @@ class _Pile:
         return columns
 
 
-_SIDES = pa.array(["buy", "sell"])
+_SIDES = words("buy", "sell")
 
 
 def _one(parts: Sequence[Any]) -> Any:
