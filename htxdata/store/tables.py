@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
 
 from htxdata.store.instants import Instant
@@ -11,9 +12,10 @@ Relation = TypeVar("Relation")
 """What answers: a relation of DuckDB, which only ``store/lake.py`` imports."""
 
 
-class Tables(Generic[Relation]):
+class Tables(ABC, Generic[Relation]):
     """Each is ``table`` of its dataset: rows of ``[start, end)``. Symbol, venue, period: a text, a glob, or several."""
 
+    @abstractmethod
     def table(
         self,
         name: str,
@@ -24,7 +26,7 @@ class Tables(Generic[Relation]):
         start: Instant = None,
         end: Instant = None,
     ) -> Relation:
-        raise NotImplementedError
+        """Any stored dataset by its name."""
 
     def klines(
         self, symbol: Pattern = None, *, venue: Pattern = None, period: Pattern = None,
