@@ -365,9 +365,8 @@ class Lake(lake.Lake):
             raise UsageError(f"venue={name!r} is not a venue: choose from {', '.join(ours)}")
 
     def _has_venue(self, declared: Sequence[Dataset], name: str) -> bool:
-        return any(
-            self.verbs.is_folder(f"{self.root}/{each.name}/venue={encode(name)}") for each in declared if each.stored
-        )
+        folders = [f"{self.root}/{each.name}/venue={encode(name)}" for each in declared if each.stored]
+        return any(self.verbs.each(self.verbs.is_folder, folders))
 
     # ------------------------------------------------------------------------------------------------ SQL
 

@@ -88,8 +88,9 @@ def test_a_generation_that_is_gone_is_looked_up_anew(lake: str, monkeypatch: pyt
 
 
 def test_a_query_asks_for_what_it_reads_and_a_second_one_lists_only(lake: str, weather: Weather) -> None:
-    """What docs/s3.md counts: one listing and one request for a small partition; then the listing. ``coverage`` of a
-    whole lake: one listing, one request for each footer that is not known yet."""
+    """What docs/s3.md counts: one listing and one request for a small partition; then the listing. Of candles that may
+    be made, one more, and one for the name of a venue that was not named before. ``coverage`` of a whole lake: one
+    listing, one request for each footer that is not known yet."""
     store = Store(lake)
     parts = [Partition("klines", "htx-linear", f"S{n}", "1min", "2024-01") for n in range(5)]
     for part in parts:
@@ -104,6 +105,10 @@ def test_a_query_asks_for_what_it_reads_and_a_second_one_lists_only(lake: str, w
         one = lambda: reader.klines("S1", venue="htx-linear", period="1min").fetchall()  # noqa: E731
         assert counted(one) == ["GET", "list"]
         assert counted(one) == ["list"]
+    with Lake(lake) as reader:
+        one = lambda: reader.klines("S2", venue="htx-linear", period="1min").fetchall()  # noqa: E731
+        assert counted(one) == ["GET", "list", "list", "list"]
+        assert counted(one) == ["list", "list"]
     assert counted(lambda: lake_coverage(lake)) == ["GET"] * 5 + ["list"]
     assert counted(lambda: lake_coverage(lake)) == ["list"]
     store.commit(parts[0], candles(range(4)), [asked(0, 4)])
@@ -112,6 +117,23 @@ def test_a_query_asks_for_what_it_reads_and_a_second_one_lists_only(lake: str, w
     cache.unlink()
     assert said(lake_coverage(lake, symbol="S0").popitem()[1]) == [(0, 4, "present", 4)]
     assert cache.exists()
+
+
+def test_a_venue_is_looked_for_in_all_datasets_at_once(lake: str, weather: Weather) -> None:
+    """A listing for each, and nearly all of it is waiting: the second is under way before the first is answered."""
+    second, together = threading.Event(), list[bool]()
+
+    def before(method: str, path: str) -> None:
+        if len(weather.asked) > 1:
+            second.set()
+        else:
+            together.append(second.wait(5))
+
+    with Lake(lake) as reader:
+        weather.asked.clear()
+        weather.before = before
+        assert reader.coverage(venue="hashkey").fetchall() == []
+    assert together == [True]
 
 
 def test_a_large_partition_is_read_in_pieces(lake: str, weather: Weather, monkeypatch: pytest.MonkeyPatch) -> None:
