@@ -147,7 +147,7 @@ class Memory:
         target = self._place(reel)
         with contextlib.suppress(OSError):  # without it, the reel is read again
             target.parent.mkdir(parents=True, exist_ok=True)
-            whole.replace(target, _encode(known), lasting=False)
+            whole.replace(target, _encode(known), durable=False)
 
     def _place(self, reel: Path) -> Path:
         inside = reel.relative_to(self._tape)

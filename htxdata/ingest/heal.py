@@ -6,12 +6,12 @@ nobody would, and whoever globs the lake would wait for its ``part.parquet`` for
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from htxdata.ingest.revisions import DIFFERENCES
 from htxdata.market import Series
+from htxdata.store import whole
 from htxdata.store.partition import Store
 
 
@@ -33,8 +33,4 @@ def heal_lake(store: Store, series: Iterable[Series]) -> int:
 
 def heal_tape(tape: Path) -> None:
     """Remove half-written quarantine entries of processes that are gone; their replies were never set aside."""
-    for path in (tape / "quarantine").glob("venue=*/dataset=*/.*.tmp"):
-        owner = path.name.split(".")[-2]
-        if owner.isdigit() and not Path("/proc", owner).exists():
-            with contextlib.suppress(OSError):
-                path.unlink()
+    whole.sweep(tape / "quarantine", below=True)

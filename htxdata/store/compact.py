@@ -28,7 +28,7 @@ from htxdata.errors import BadReply, CorruptPartition, RowsLost, StoreError
 from htxdata.market import PERIODS, Series
 from htxdata.schema import Dataset, dataset
 from htxdata.schema.arrow import arrow_schema, conform
-from htxdata.store import drafts, footer, generations, layout, ledger, merge, rows, slices
+from htxdata.store import footer, generations, layout, ledger, merge, rows, slices, whole
 from htxdata.store.aside import Aside
 from htxdata.store.coverage import Asked
 from htxdata.store.footer import Footer
@@ -36,8 +36,6 @@ from htxdata.store.layout import Partition, Pattern
 from htxdata.store.partition import OnReplace, Store
 from htxdata.store.stream import Unsteady, Writer
 from htxdata.timeline import DAY, Window, subtract
-
-_ABANDONED = 3600.0  # seconds after which an unfinished write that nothing locks has no living maker
 
 Keeper = Callable[[Store, Partition], OnReplace]
 OnStep = Callable[[str, int, int], None]
@@ -125,7 +123,7 @@ def compact_lake(
         except CorruptPartition as error:
             done = Compacted(left=(str(error),))
         report.add(partition, done)
-    report.removed += drafts.sweep(str(store.beside), _ABANDONED)
+    report.removed += whole.sweep(store.beside, below=True)
     report.seconds = time.monotonic() - began
     return report
 

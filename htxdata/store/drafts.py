@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import time
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -59,18 +58,6 @@ class Draft:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.discard()
-
-
-def sweep(folder: str, age: float) -> int:
-    """Remove unfinished writes that are older than ``age`` seconds, where no lock tells the living; how many."""
-    count = 0
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for name in sorted(os.listdir(folder)):
-            with contextlib.suppress(FileNotFoundError):
-                if name.endswith(TMP) and time.time() - os.stat(f"{folder}/{name}").st_mtime > age:
-                    os.unlink(f"{folder}/{name}")
-                    count += 1
-    return count
 
 
 def clear(folder: str) -> None:

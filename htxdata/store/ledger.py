@@ -239,4 +239,4 @@ def _save(root: Root, cached: dict[str, msgspec.Raw], fresh: dict[str, _Entry]) 
     target = beside(root) / os.path.basename(CACHE)
     with contextlib.suppress(OSError):
         target.parent.mkdir(exist_ok=True, parents=isinstance(root, str))
-        whole.replace(target, _encode(_Cache(_VERSION, entries)), lasting=False)
+        whole.replace(target, _encode(_Cache(_VERSION, entries)), durable=False)

@@ -1,5 +1,4 @@
-"""A file that is written as a whole: a reader sees it as it is now, or as it was before. Small ones of the lake's own
-(`replace`), and what somebody outside it reads: an answer, a page, an export (`whole`)."""
+"""A file that is written as a whole: a reader sees it as it is now, or as it was before."""
 
 from __future__ import annotations
 
@@ -19,32 +18,16 @@ _ASIDE = ".htxdata-"
 """What files aside begin with: short, as the name of the target may be as long as a name can be."""
 
 
-def replace(target: Path, content: bytes, *, lasting: bool = True) -> None:
-    """Write ``content`` to ``target`` by way of a file beside it, of which nothing stays where it raises ``OSError``.
-
-    ``lasting``: it is on the disk before it takes the name, so that a power cut leaves no half of it; a cache, which is
-    made anew where it cannot be read, need not wait for that.
-    """
-    # Unlike the name of any other thread's or process's; the latter in it tells who left one behind (ingest/heal.py).
-    aside = target.with_name(f".{uuid.uuid4().hex}.{os.getpid()}.tmp")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            if lasting:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(aside, target)
-    except BaseException:
-        with contextlib.suppress(OSError, ValueError):
-            aside.unlink(missing_ok=True)
-        raise
+def replace(target: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write ``content`` to ``target`` as ``whole`` does. What is made anew where it cannot be read need not be
+    ``durable``."""
+    with whole(target, durable=durable) as file:
+        file.write(content)
 
 
 def replace_text(target: Path, text: str) -> None:
-    """Write ``text`` to ``target``, on disk before it takes the name. Raises ``OSError``, or ``ValueError`` for a name
-    that no file can have."""
-    with whole(target, durable=True) as file:
-        file.write(text.encode())
+    """Write ``text`` to ``target``, on disk before it takes the name."""
+    replace(target, text.encode())
 
 
 @contextlib.contextmanager
@@ -62,7 +45,7 @@ def whole(target: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         with target.open("wb") as file:
             yield file
         return
-    _sweep(target.parent)
+    _swept(target.parent)
     with _aside(target.parent) as file:
         try:
             yield file
@@ -87,13 +70,18 @@ def _aside(folder: Path) -> Iterator[BinaryIO]:
                 return
 
 
-@functools.lru_cache(64)
-def _sweep(folder: Path) -> None:
-    """Remove what no living process writes; once in a process, for an export may write thousands of files."""
-    for path in folder.glob(f"{_ASIDE}*.tmp"):
+def sweep(folder: Path, *, below: bool = False) -> int:
+    """Remove from a folder, and from those ``below`` it, what no living process writes; how many files."""
+    count = 0
+    for path in folder.glob(f"{'**/' if below else ''}{_ASIDE}*.tmp"):
         with contextlib.suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
+            count += 1
+    return count
+
+
+_swept = functools.lru_cache(64)(sweep)  # once in a process: an export may write thousands of files
 
 
 def unwritten(output: str, error: OSError | ValueError) -> HtxdataError:

@@ -391,7 +391,7 @@ def test_a_run_finishes_what_a_dead_one_left_though_it_has_nothing_to_fetch(
     (parts[1].parent / ".0123.tmp").write_bytes(b"half")
     stray = tmp_path / "tape/quarantine/venue=htx-spot/dataset=klines"
     stray.mkdir(parents=True)
-    (stray / ".abc.body.999999999.tmp").write_bytes(b"half")
+    (stray / ".htxdata-0123.tmp").write_bytes(b"half")
     assert len(strays(tmp_path)) == 3
     assert fill(settings, request).total("requests") == 0
     assert strays(tmp_path) == []

@@ -25,6 +25,7 @@ from htxdata.schema import dataset
 from htxdata.store import Partition, Store, disk, drafts, footer, milestones, open_lake, rows
 from htxdata.store.aside import Digest
 from htxdata.store.compact import Compacted, compact, compact_lake
+from htxdata.store.whole import whole
 from tests.store.build import D_LATE, DAY_OF_TRADES, JANUARY, asked, candles, closes, trades
 from tests.store.test_partition import snapshot
 from tests.store.test_stream import FILE, ask, part, rising, small, stored
@@ -185,15 +186,14 @@ def test_what_the_dead_left_goes(tmp_path: Path) -> None:
     (folder / ".dead.tmp").write_bytes(b"half")
     hidden = tmp_path / ".htxdata"
     hidden.mkdir(exist_ok=True)
-    for name, age in ((".old.tmp", 7200), (".young.tmp", 0)):
-        (hidden / name).write_bytes(b"half")
-        stamp = (hidden / name).stat().st_mtime - age
-        os.utime(hidden / name, (stamp, stamp))
-    with drafts.Draft(tmp_path, str(folder)) as draft:
-        assert compact_lake(store).removed == 2
+    (hidden / "below").mkdir()
+    with drafts.Draft(tmp_path, str(folder)) as draft, whole(hidden / "cache") as written:
+        for at in (hidden, hidden / "below"):
+            (at / ".htxdata-dead.tmp").write_bytes(b"half")
+        assert compact_lake(store).removed == 3
         assert Path(draft.path).exists()
+        assert list(hidden.rglob(".*.tmp")) == [Path(written.name)]
     assert len(list(folder.glob(".g*.pq"))) == 2
-    assert [path.name for path in hidden.glob(".*.tmp")] == [".young.tmp"]
     impatient = Store(tmp_path, grace=0)
     assert compact(impatient, DAY_OF_TRADES).removed == 1
     assert sorted(path.name for path in folder.iterdir()) == [".g000000002.pq", ".lock", "part.parquet"]

@@ -19,7 +19,7 @@ from htxdata.store.whole import replace_text, whole
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     """Each test is a process that has not looked around yet."""
-    room._sweep.cache_clear()
+    room._swept.cache_clear()
 
 
 def test_it_appears_when_it_is_complete_and_not_before(tmp_path: Path) -> None:
@@ -85,9 +85,10 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
     assert len(list(tmp_path.iterdir())) == 1
     with whole(target) as first:
         first.write(b"first")
-        room._sweep.cache_clear()
+        room._swept.cache_clear()
         with whole(tmp_path / "b.csv") as second:
             second.write(b"second")
+            assert room.sweep(tmp_path) == room.sweep(tmp_path.parent, below=True) == 0
     found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert found == {"a.csv": b"first", "b.csv": b"second"}
 
