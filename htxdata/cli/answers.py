@@ -16,7 +16,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from htxdata.cli import show
-from htxdata.store.whole import unwritten, whole
+from htxdata.errors import UsageError
+from htxdata.store.refusals import unwritten
+from htxdata.store.whole import whole
 from htxdata.timeline import from_datetime, iso
 
 MOST_ROWS_ON_SCREEN = 500
@@ -49,7 +51,7 @@ def opened(output: str | None) -> Iterator[BinaryIO]:
         with whole(Path(output)) as file:
             yield file
     except OSError as error:
-        raise unwritten(output, error) from None
+        raise unwritten(f"--output {output!r}", error, UsageError) from None
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:

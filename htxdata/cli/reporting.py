@@ -8,7 +8,9 @@ from pathlib import Path
 from htxdata import config
 from htxdata.cli import show
 from htxdata.cli.commands import bounds, check_names, settings_of
-from htxdata.store.whole import replace_text, unwritten
+from htxdata.errors import UsageError
+from htxdata.store.refusals import unwritten
+from htxdata.store.whole import replace_text
 
 
 def report(options: argparse.Namespace) -> int:
@@ -40,4 +42,4 @@ def _replace(output: str, text: str) -> None:
     try:
         replace_text(Path(output), text)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        raise unwritten(output, error) from None
+        raise unwritten(f"--output {output!r}", error, UsageError) from None

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from htxdata.config import Settings
-from htxdata.errors import ConfigError, LakeUnusable, Unreachable, UsageError
+from htxdata.errors import ConfigError, Unreachable, UsageError
 from htxdata.ingest.fresh import Standing
+from htxdata.store.refusals import unwritten
 from htxdata.store.whole import replace_text
 from htxdata.timeline import SECOND, iso, parse_duration
 from htxdata.transport.webhook import post
@@ -155,4 +156,4 @@ def _write(file: Path, names: Sequence[str]) -> None:
     try:
         replace_text(file, json.dumps(names, ensure_ascii=False, indent=0) + "\n")
     except OSError as error:
-        raise LakeUnusable(f"{file} cannot be written: {error.strerror}") from None
+        raise unwritten(str(file), error) from None

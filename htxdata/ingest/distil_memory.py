@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from htxdata.errors import LakeUnusable, StoreError
-from htxdata.store import whole
+from htxdata.errors import StoreError
+from htxdata.store import refusals, whole
 from htxdata.store.place import Root, beside, verbs
 
 VERSION = 2
@@ -161,11 +161,9 @@ class Memory:
 def alone(lake: Root, say: Callable[[str], None]) -> Iterator[None]:
     """While another process of this machine distils into the same lake, wait, and say so."""
     folder = beside(lake) / _FOLDER
-    try:
+    with refusals.entering(lake, str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise LakeUnusable(f"the lake {str(lake)!r} cannot be written: {error.strerror} ({folder})") from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

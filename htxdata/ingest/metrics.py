@@ -17,6 +17,7 @@ from htxdata.errors import ConfigError, LakeUnusable
 from htxdata.ingest.distil_gaps import open_gaps
 from htxdata.ingest.fresh import Standing, standings
 from htxdata.store.partition import Store
+from htxdata.store.refusals import unwritten
 from htxdata.store.whole import replace_text
 from htxdata.timeline import SECOND
 from htxdata.transport.budget import Budget
@@ -192,4 +193,4 @@ def write(file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_text(file, text)
     except OSError as error:
-        raise LakeUnusable(f"metrics = {str(file)!r} cannot be written: {error.strerror}") from None
+        raise unwritten(f"metrics = {str(file)!r}", error) from None

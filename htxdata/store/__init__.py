@@ -15,7 +15,7 @@
     milestones     the steps of a commit between which a process may die
     lasting        what a power cut leaves
     refusals       what a disk says against being written
-    whole          a small file that is written as a whole
+    whole          a file that is written as a whole
     bucket         the same verbs of a bucket, made of conditional writes
     bucket_reading those of its verbs that read
     objects        the requests to a bucket, and what goes wrong with them

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
-from htxdata.errors import LakeUnusable, StoreError
+from htxdata.errors import StoreError
 from htxdata.store import healing, lasting, milestones, refusals, whole
 from htxdata.store.drafts import Draft
 from htxdata.store.generations import ABSORBED, NUMBERED, PART, TMP, Generation, Untidy, name_of
@@ -126,13 +126,9 @@ def folders(path: str) -> list[str]:
 @contextmanager
 def locked(root: Path | str, folder: str, grace: float = GRACE) -> Iterator[Generation | None]:
     """Exclusive right to ``folder``, healed; gives its newest generation. Threads and processes wait for each other."""
-    refusals.make_folder(root, folder)
-    try:
+    with refusals.entering(root, folder):
+        lasting.make_folder(folder)
         lock = os.open(f"{folder}/{_LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise LakeUnusable(
-            f"the lake {root} cannot be written: {error.strerror} ({folder}/{_LOCK})"
-        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of this open file, so it keeps other threads out as well
         with refusals.telling(folder):
@@ -251,7 +247,7 @@ def swap(root: Path | str, path: str, change: Callable[[bytes | None], bytes | N
         target.parent.mkdir(exist_ok=True)
         lock = os.open(target.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise LakeUnusable(f"{target} cannot be written: {error.strerror}") from error
+        raise refusals.unwritten(str(target), error) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         content = change(load(path))
@@ -260,7 +256,7 @@ def swap(root: Path | str, path: str, change: Callable[[bytes | None], bytes | N
         try:
             whole.replace(target, content)
         except OSError as error:
-            raise LakeUnusable(f"{target} cannot be written: {error.strerror}") from error
+            raise refusals.unwritten(str(target), error) from error
         return True
     finally:
         os.close(lock)

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 
-from htxdata.store import refusals
+from htxdata.store import lasting, refusals
 from htxdata.store.generations import TMP
 
 
@@ -23,7 +23,8 @@ class Draft:
     """
 
     def __init__(self, root: Path | str, folder: str) -> None:
-        refusals.make_folder(root, folder)
+        with refusals.entering(root, folder):
+            lasting.make_folder(folder)
         while True:
             self.path = f"{folder}/.{uuid.uuid4().hex}{TMP}"
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

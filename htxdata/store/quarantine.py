@@ -10,8 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from htxdata.errors import LakeUnusable
-from htxdata.store import whole
+from htxdata.store import refusals, whole
 
 
 def set_aside(
@@ -28,5 +27,5 @@ def set_aside(
             for path, content in ((folder / f"{name}.json", json.dumps(said, indent=1).encode()), (target, body)):
                 whole.replace(path, content)
     except OSError as error:
-        raise LakeUnusable(f"the tape folder {str(tape)!r} cannot be written: {error.strerror}") from error
+        raise refusals.unwritten(f"the tape folder {str(tape)!r}", error) from error
     return target

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from htxdata.errors import LakeUnusable, StoreError
-from htxdata.store import lasting
+from htxdata.errors import HtxdataError, LakeUnusable, StoreError, UsageError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -22,16 +21,27 @@ def telling(folder: str) -> Iterator[None]:
         raise StoreError(_sentence(folder, error)) from error
 
 
-def make_folder(root: Path | str, folder: str) -> None:
-    """Create ``folder`` and what lacks above it."""
+@contextmanager
+def entering(root: Path | str, folder: str) -> Iterator[None]:
+    """What the disk says against a folder of a lake that is made, or locked."""
     try:
-        lasting.make_folder(folder)
+        yield
     except OSError as error:
         if error.errno in FULL:
             raise StoreError(_sentence(folder, error)) from error
         raise LakeUnusable(
             f"the lake {root} cannot be written: {error.strerror} ({error.filename})"
         ) from error
+
+
+def unwritten(
+    what: str, error: OSError | ValueError, otherwise: type[UsageError] = LakeUnusable
+) -> HtxdataError:
+    """What to say of a file that was not written: a full disk is no wrong usage."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return StoreError(f"the disk is full: {what} was not written")
+    said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return otherwise(f"{what} cannot be written: {said}")
 
 
 def _sentence(folder: str, error: OSError) -> str:

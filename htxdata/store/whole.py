@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from htxdata.errors import HtxdataError, StoreError, UsageError
-
 _ASIDE = ".htxdata-"
 """What files aside begin with: short, as the name of the target may be as long as a name can be."""
 
@@ -82,12 +80,3 @@ def sweep(folder: Path, *, below: bool = False) -> int:
 
 
 _swept = functools.lru_cache(64)(sweep)  # once in a process: an export may write thousands of files
-
-
-def unwritten(output: str, error: OSError | ValueError) -> HtxdataError:
-    """What to say of an ``--output`` that was not written: a full disk is no wrong usage."""
-    number = error.errno if isinstance(error, OSError) else None
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(f"the disk is full: --output {output!r} was not written")
-    said = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return UsageError(f"--output {output!r} cannot be written: {said}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +27,28 @@ class TestLocalDisk(DiskContract):
     @pytest.fixture
     def listed(self) -> Callable[[str], dict[str, bytes]]:
         return lambda folder: {path.name: path.read_bytes() for path in Path(folder).glob("*.parquet")}
+
+
+def test_a_full_disk_is_no_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor where it has no room for a lock, or for what lies beside the rows: what was there stays, exit code 1."""
+
+    def full(*args: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(args[0]))
+
+    path = str(tmp_path / ".htxdata" / "findings")
+    disk.swap(tmp_path, path, lambda before: b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StoreError, match=r"the disk is full: .*/findings was not written"):
+            disk.swap(tmp_path, path, lambda before: b"new")
+    assert [(each.name, each.read_bytes()) for each in sorted((tmp_path / ".htxdata").iterdir())] == [
+        ("findings", b"old"), ("findings.lock", b""),
+    ]  # fmt: skip
+    (tmp_path / "p").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", full)
+        with pytest.raises(StoreError, match=r"the disk is full: nothing was written to .*/p;"):
+            disk.tidy(tmp_path, str(tmp_path / "p"), 0)
 
 
 def test_a_listing_that_is_outrun_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

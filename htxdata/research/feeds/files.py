@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from htxdata.store.whole import unwritten, whole
+from htxdata.errors import UsageError
+from htxdata.store.refusals import unwritten
+from htxdata.store.whole import whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +84,7 @@ class Folder:
         try:
             yield
         except OSError as error:
-            raise unwritten(str(self.root), error) from None
+            raise unwritten(f"--output {str(self.root)!r}", error, UsageError) from None
 
 
 def csv(table: pa.Table, *, header: bool) -> bytes:
