@@ -66,10 +66,13 @@ _CAUSES = {"asked": "", "rotation": "lost"}
 
 
 def silences(heard: Iterable[Heard]) -> list[Silence]:
-    """What lies between stretches and was not meant. What overlaps loses nothing; after the last one nobody knows."""
+    """What lies between stretches and was not meant. What overlaps loses nothing; after the last one nobody knows.
+
+    One that ended less than `MARGIN` after it began proves no time, but its first instant: until then nobody listened.
+    """
     out: list[Silence] = []
     last: Heard | None = None
-    for one in sorted(one for one in heard if one.end > one.start):
+    for one in sorted(one._replace(end=max(one.start, one.end)) for one in heard):
         if last is not None and one.start > last.end and last.cause:
             out.append(Silence(last.end, one.start, last.cause, one.known_from))
         if last is None or one.end > last.end or (one.end == last.end and not one.cause):

@@ -233,6 +233,32 @@ def test_what_is_torn_out_of_a_reel_is_a_gap(store: Store, tape: Path, run: Run)
     assert rows(store, TRADES) == []
 
 
+def test_a_loss_shortly_before_the_end_is_a_gap(tape: Path, run: Run, store: Store) -> None:
+    """The connection after it told half a second and was asked to end: what was lost has its row, until then; and of
+    the three days until somebody listened again nothing is said."""
+    two_connections(tape, "lost")
+    brief = Hand(tape, "htx-spot", "trades", at(38), [BTC])
+    brief.acks(at(40))
+    brief.ping(at(40.5))
+    brief.close(at(40.5))
+    lost = Hand(tape, "htx-spot", "trades", at(50), [BTC])
+    lost.acks(at(50))
+    lost.ping(at(60))
+    lost.close(at(60), "lost")
+    last = Hand(tape, "htx-spot", "trades", at(62), [BTC])
+    last.acks(at(63))
+    last.ping(at(63.5))
+    last.close(at(63.5))
+    found = [Window(at(9), at(20)), Window(at(59), at(63))]
+    assert [(gap.window, gap.cause) for gap in run().gaps] == [(window, "lost") for window in found]
+    again = Hand(tape, "htx-spot", "trades", at(3 * 86_400), [BTC])
+    again.acks(at(3 * 86_400))
+    again.ping(at(3 * 86_400 + 10))
+    again.close(at(3 * 86_400 + 10))
+    assert [gap.window for gap in run().gaps] == found
+    assert [Window(start, end) for start, end, verdict, *_ in spans(store, TRADES) if verdict == "outage"] == found
+
+
 # ------------------------------------------------------------------------------------------------ laws
 
 _instants = st.integers(0, 60)
@@ -247,18 +273,22 @@ def _heard(draw: st.DrawFn) -> Heard:
 
 @given(st.lists(_heard(), max_size=8))
 def test_silences_and_stretches_never_overlap(heard: list[Heard]) -> None:
-    """A silence lies between two stretches, touches both, has the cause of the one before, and nobody heard in it."""
+    """A silence lies between two stretches, touches both, has the cause of the one before, and nobody heard in it. A
+    stretch may be an instant."""
     windows = merge(Window(h.start, h.end) for h in heard)
     found = silences(heard)
     for silence in found:
         assert subtract([silence.window], windows) == [silence.window]
-        assert any(w.end == silence.start for w in windows)
-        assert any(w.start == silence.end for w in windows)
+        assert not any(silence.start < h.start < silence.end for h in heard)
+        assert any(h.start == silence.end for h in heard)
         assert silence.cause in {h.cause for h in heard if h.end == silence.start}
-    holes = subtract([Window(windows[0].start, windows[-1].end)], windows) if windows else []
-    for hole in holes:
-        if all(h.cause for h in heard if h.end == hole.start):
-            assert any(silence.window == hole for silence in found)
+    if not heard:
+        return
+    edges = {h.start for h in heard}
+    for hole in subtract([Window(min(edges), max(h.end for h in heard))], windows):
+        for start, end in pairwise(sorted({*hole, *(edge for edge in edges if hole.start < edge < hole.end)})):
+            if all(h.cause for h in heard if h.end == start):
+                assert any(silence.window == Window(start, end) for silence in found)
 
 
 _verdicts = st.sampled_from(["present", "empty", "outage", "unobtainable"])
