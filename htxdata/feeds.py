@@ -16,6 +16,7 @@ engines' files lazily.
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,8 @@ def export(engine: str, lake: Lake, output: str, **options: Any) -> Exported:
     """Files for ``engine`` below ``output``; see ``research.feeds.engines.export`` for the options."""
     from htxdata.research.feeds.engines import export as run
 
-    return run(engine, lake, output, **options)
+    with _named():
+        return run(engine, lake, output, **options)
 
 
 def backtesting(
@@ -163,8 +165,9 @@ def _reading(
 ) -> Iterator[Source]:
     from htxdata.research.feeds.source import Source
 
-    source = Source(lake, venue, start=start, end=end, funding=funding)
-    yield source
+    with _named():
+        source = Source(lake, venue, start=start, end=end, funding=funding)
+        yield source
     if source.holes and not allow_holes:
         more = f" and {len(source.holes) - 1} more" if len(source.holes) > 1 else ""
         warnings.warn(f"{source.holes[0]}{more}", HolesWarning, stacklevel=4)
@@ -179,5 +182,23 @@ def _one(source: Source, symbol: str, name: str = "klines") -> str:
 
     found = source.symbols([symbol], name)
     if len(found) > 1:
-        raise UsageError(f"symbol {symbol!r} means {len(found)} series: name one")
+        raise UsageError(f"symbol={symbol!r} means {len(found)} series: name one")
     return found[0]
+
+
+_OPTION = re.compile(r"--([a-z]+)( (?=['\d-]))?")
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """What the command calls ``--venue 'x'`` is ``venue='x'`` here."""
+    from htxdata.errors import UsageError
+
+    try:
+        yield
+    except UsageError as error:
+        # Only the option at the head of the sentence: a command that the sentence advises is still typed with dashes.
+        said = _OPTION.match(str(error))
+        if said is None:
+            raise
+        raise type(error)(f"{said[1]}{'=' if said[2] else ''}{str(error)[said.end() :]}") from None

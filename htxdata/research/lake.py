@@ -33,7 +33,7 @@ from htxdata.research.runs import Columns
 from htxdata.schema import DATASETS, Dataset, dataset
 from htxdata.schema.sql import select_list
 from htxdata.store import lake
-from htxdata.store.instants import EVER, Instant, instant_of, window_of
+from htxdata.store.instants import EVER, Instant, range_of, window_of
 from htxdata.store.layout import Pattern, Selection, encode, texts
 from htxdata.store.views import view_over, where
 from htxdata.timeline import Grid, Window, intersect, subtract
@@ -91,7 +91,7 @@ class Lake(lake.Lake):
         kept = [each for each in names if is_glob(each) or each in PERIODS]
         if kept and not lacking:
             return super().table(name, symbol, venue=venue, period=kept, start=start, end=end)
-        low, high = instant_of(start, "start"), instant_of(end, "end")
+        low, high = range_of(start, end)
         made = [
             table
             for key, (known, wanted) in lacking.items()
@@ -199,7 +199,7 @@ class Lake(lake.Lake):
             raise UsageError(f"no bars are made of {name}: choose a dataset of candles, or trades")
         periods.check(period)
         self._check_names([declared], venue)
-        low, high = instant_of(start, "start"), instant_of(end, "end")
+        low, high = range_of(start, end)
         rows: list[incomplete.Row] = []
         for key, known in stored.periods_of(self.root, declared, venue, symbol).items():
             opens = self._opens(key[0], [period, *known])
@@ -247,7 +247,7 @@ class Lake(lake.Lake):
         else:
             cutting.cut(kind, size)  # type: ignore[arg-type]  # refuses texts
         self._check_names([dataset("trades")], venue)
-        low, high = instant_of(start, "start"), instant_of(end, "end")
+        low, high = range_of(start, end)
         tables = []
         for key in stored.periods_of(self.root, dataset("trades"), venue, symbol):
             grid = periods.grid(size, self._opens(key[0], [size])) if isinstance(size, str) else None

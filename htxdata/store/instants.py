@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from htxdata.errors import UsageError
-from htxdata.timeline import Window, from_datetime, parse_instant
+from htxdata.timeline import Window, from_datetime, iso, parse_instant
 
 Instant = str | int | dt.date | dt.datetime | None
 """ISO 8601 text, a date (midnight UTC), a datetime (naive: UTC), microseconds, or ``None`` for no bound."""
@@ -29,6 +29,14 @@ def instant_of(value: Instant, name: str) -> int | None:
     raise UsageError(
         f"{name}={value!r} is not a time: give ISO 8601 text, a date, a datetime or microseconds"
     )
+
+
+def range_of(start: Instant, end: Instant) -> tuple[int | None, int | None]:
+    """Both in microseconds, ``None`` for no bound. A range may be empty, and not reversed."""
+    low, high = instant_of(start, "start"), instant_of(end, "end")
+    if low is not None and high is not None and high < low:
+        raise UsageError(f"end {iso(high)} lies before start {iso(low)}")
+    return low, high
 
 
 def window_of(low: int | None, high: int | None) -> Window:

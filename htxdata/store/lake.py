@@ -26,7 +26,7 @@ from htxdata.errors import LakeUnusable, UsageError
 from htxdata.market import PERIODS, is_glob
 from htxdata.schema import DATASETS, Dataset, dataset
 from htxdata.store import damage, findings, layout, ledger, narrow, place, reading, views
-from htxdata.store.instants import EVER, Instant, instant_of, window_of
+from htxdata.store.instants import EVER, Instant, instant_of, range_of, window_of
 from htxdata.store.layout import Pattern, Selection, texts
 from htxdata.store.tables import Tables
 from htxdata.timeline import Window
@@ -139,7 +139,7 @@ class Lake(Tables[duckdb.DuckDBPyRelation]):
         if period is not None and not declared.has_period:
             raise UsageError(f"{name} has no periods: leave period out")
         self._check_names([declared], venue, period)
-        low, high = instant_of(start, "start"), instant_of(end, "end")
+        low, high = range_of(start, end)
         selection = Selection(venue, symbol, period)
 
         def make(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[str]]) -> duckdb.DuckDBPyRelation:

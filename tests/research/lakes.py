@@ -74,3 +74,8 @@ def micros(relation: Any, *columns: str) -> list[tuple[Any, ...]]:
     kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
     said = [f'epoch_us("{name}")' if kinds[name].startswith("TIMESTAMP") else f'"{name}"' for name in columns]
     return relation.select(", ".join(said)).fetchall()
+
+
+def in_turn(bounds: tuple[int, int]) -> tuple[int, int]:
+    """The same two as a range: no lake is asked for a reversed one."""
+    return min(bounds), max(bounds)

@@ -18,7 +18,7 @@ from htxdata.errors import UsageError
 from htxdata.research import cutting, periods, stored
 from htxdata.store import Store
 from htxdata.timeline import DAY, HOUR, MINUTE, Grid, Window
-from tests.research.lakes import HTX, T0, TRADES, Row, micros, put
+from tests.research.lakes import HTX, T0, TRADES, Row, in_turn, micros, put
 
 EXACT = ("open_time", "close_time", "open", "high", "low", "close", "trade_count")
 SUMS = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
@@ -131,7 +131,7 @@ def summed(bars: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 @settings(max_examples=10)
 @given(
     tape=tapes(), size=st.sampled_from([1, 3, 7, 40]),
-    bounds=st.none() | st.tuples(st.integers(0, 2880), st.integers(0, 2880)),
+    bounds=st.none() | st.tuples(st.integers(0, 2880), st.integers(0, 2880)).map(in_turn),
     together=st.sampled_from([1, 10**6]),
 )  # fmt: skip
 def test_bars_are_those_of_plain_python(
@@ -159,7 +159,7 @@ def test_bars_are_those_of_plain_python(
 
 @settings(max_examples=10)
 @given(
-    tape=tapes(), bounds=st.none() | st.tuples(st.integers(0, 2880), st.integers(0, 2880)),
+    tape=tapes(), bounds=st.none() | st.tuples(st.integers(0, 2880), st.integers(0, 2880)).map(in_turn),
     together=st.sampled_from([1, 10**6]),
 )  # fmt: skip
 def test_time_bars_are_those_of_plain_python(

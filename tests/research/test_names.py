@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import htxdata
+from htxdata import feeds
 from htxdata.errors import UsageError
 from htxdata.market import Series
 from htxdata.store import Store
@@ -52,6 +53,17 @@ def lake(root: Path) -> Any:
         (lambda lake: lake.coverage(period=["1min", "7min"]), "period='7min' is not a stored period"),
         (lambda lake: lake.coverage("kline"), "'kline' is not a dataset: choose from klines, "),
         (lambda lake: lake.coverage(["klines", "coverage"]), "coverage has no files"),
+        (lambda lake: lake.klines(start="2024-02", end="2024-01"), "end 2024-01-01T00:00:00Z lies before start 2024-"),
+        (lambda lake: lake.klines(period="7min", start="2024-02", end="2024-01"), "lies before start"),
+        (lambda lake: lake.trades(start=2, end=1), "lies before start"),
+        (lambda lake: lake.incomplete("klines", period="7min", start=2, end=1), "lies before start"),
+        (lambda lake: lake.bars("btcusdt", kind="tick", size=9, start=2, end=1), "lies before start"),
+        (lambda lake: feeds.vectorbt(lake, "BTC-USDT", venue="htx-linear", start=2, end=1), "lies before start"),
+        (lambda lake: feeds.vectorbt(lake, "X", venue="htx-linear", start=2, end=2), "the range is empty"),
+        (lambda lake: feeds.backtrader(lake, "X", venue="nope"), "venue='nope' is not a venue: choose from "),
+        (lambda lake: feeds.qlib(lake, "X", venue="htx-linear"), "symbol='X': the lake has no klines of it"),
+        (lambda lake: feeds.export("qlib", lake, "x", venue="htx-linear", symbols=["BTC-USDT"], latency=1.0),
+         "latency: qlib has no such clock"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_one_sentence(lake: Any, ask: Asked, said: str) -> None:
@@ -59,6 +71,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(lake: Any, ask: Asked, said: 
     with pytest.raises(UsageError) as told:
         ask(lake)
     assert said in str(told.value)
+    assert not str(told.value).startswith("-")
     assert "\n" not in str(told.value)
 
 
@@ -70,6 +83,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(lake: Any, ask: Asked, said: 
         (lambda lake: lake.klines(venue="no*"), 0),
         (lambda lake: lake.klines(period="9*"), 0),
         (lambda lake: lake.klines(venue="own-desk"), 1),
+        (lambda lake: lake.klines(start=T0, end=T0), 0),
         (lambda lake: lake.trades(venue="own-desk"), 0),
         (lambda lake: lake.coverage("*_klines", venue="own-desk"), 0),
         (lambda lake: lake.coverage("klines", venue=("own-desk", "hashkey")), 1),

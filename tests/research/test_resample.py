@@ -22,7 +22,7 @@ from htxdata.schema import dataset
 from htxdata.schema.sql import view_columns
 from htxdata.store import Store
 from htxdata.timeline import DAY, HOUR, MINUTE, Grid, Window, from_datetime, to_datetime
-from tests.research.lakes import HTX, SWAP, T0, Row, candle, micros, put
+from tests.research.lakes import HTX, SWAP, T0, Row, candle, in_turn, micros, put
 
 COLUMNS = ("open_time", "open", "high", "low", "close", "volume", "trade_count")
 DAYS = 3
@@ -112,7 +112,7 @@ NAMES = [
 @given(
     history=histories(),
     names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True),
-    bounds=st.none() | st.tuples(st.integers(0, SLOTS), st.integers(0, SLOTS)),
+    bounds=st.none() | st.tuples(st.integers(0, SLOTS), st.integers(0, SLOTS)).map(in_turn),
     together=st.sampled_from([1, 400_000]),
 )
 def test_bars_are_those_of_plain_python(

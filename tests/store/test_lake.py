@@ -79,7 +79,7 @@ def test_rows_come_as_they_were_stored(lake: Lake) -> None:
         (dt.datetime(2024, 2, 1, 2, tzinfo=dt.timezone(dt.timedelta(hours=2))), None, [44_640, 44_641]),
         (T0 + 1, T0 + MINUTE + 1, [1]),
         ("2024-03", None, []),
-        ("2024-02", "2024-01", []),
+        ("2024-01-01", "2024-01-01", []),
     ],
 )  # fmt: skip
 def test_ranges_are_half_open_and_exact(lake: Lake, start: object, end: object, want: list[int]) -> None:

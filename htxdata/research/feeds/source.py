@@ -21,7 +21,7 @@ from htxdata.research.lake import Lake
 from htxdata.schema import dataset
 from htxdata.store import ledger
 from htxdata.store.footer import KNOWN, Span
-from htxdata.store.instants import Instant, instant_of
+from htxdata.store.instants import Instant, range_of
 from htxdata.store.layout import Selection
 from htxdata.timeline import Grid, Window, intersect, iso, subtract
 from htxdata.venues import venue as venue_named
@@ -117,9 +117,9 @@ class Source:
         self.lake, self.venue = lake, venue
         self.day_opens = venue_named(venue).day_opens
         self._may_fund = funding and "funding_rates" in venue_named(venue).datasets()
-        self.low, self.high = instant_of(start, "start"), instant_of(end, "end")
-        if self.low is not None and self.high is not None and self.high <= self.low:
-            raise UsageError(f"end {iso(self.high)} is not after start {iso(self.low)}: the range is empty")
+        self.low, self.high = range_of(start, end)
+        if self.low is not None and self.low == self.high:
+            raise UsageError(f"end {iso(self.low)} is not after start: the range is empty")
         self.holes: list[Hole] = []
         self.on_read: Callable[[str], None] = lambda what: None
         """Who is told what is read next."""

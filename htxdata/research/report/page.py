@@ -28,7 +28,7 @@ from htxdata.schema import DATASETS
 from htxdata.store import ledger
 from htxdata.store.coverage import with_missing
 from htxdata.store.footer import Span
-from htxdata.store.instants import Instant, instant_of
+from htxdata.store.instants import Instant, instant_of, range_of
 from htxdata.store.layout import Pattern, Selection, stored_datasets
 from htxdata.store.place import Root
 from htxdata.timeline import Window
@@ -60,7 +60,7 @@ def report(
     named on the page.
     """
     instant = instant_of(now, "now")
-    chosen = Chosen(dataset, venue, symbol, period, instant_of(start, "start"), instant_of(end, "end"))
+    chosen = Chosen(dataset, venue, symbol, period, *range_of(start, end))
     return render(content(lake, chosen, clock() if instant is None else instant))
 
 
