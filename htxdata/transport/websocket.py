@@ -46,6 +46,10 @@ MESSAGE = 16 << 20
 
 _LOG = logging.getLogger("htxdata.websocket")
 _LOG.addHandler(logging.NullHandler())  # what picows says there is in `Ended` too
+_BRIEF = logging.Logger(_LOG.name, logging.WARNING)
+"""For lines with a door: what picows says below a warning are addresses and whole requests. Nobody finds this one by
+its name to make it say more."""
+_BRIEF.parent = _LOG
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +144,9 @@ class Line:
             self.end(self.parting, "")  # also where this task is cancelled
             why, detail = self._over.result()
             await _to_the_end(self._leave(why, detail, asked, connecting))
-        if not connecting.cancelled():
-            connecting.result()
+        for task in (connecting, self._keeping):
+            if task is not None and not task.cancelled():
+                task.result()
         if self.broken is not None and not isinstance(self.broken, HtxdataError):
             raise self.broken
         if self.broken is not None:
@@ -149,8 +154,8 @@ class Line:
         seconds = self.session.data_seconds
         return Ended(why, detail, self.heard, self._first_at, self._last_at, seconds, self._refusal)
 
-    def _tried(self, connecting: asyncio.Task[None]) -> None:
-        if not connecting.cancelled() and connecting.exception() is not None:
+    def _tried(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
             self.end("lost", "a fault of ours")  # `run` raises it
 
     # ------------------------------------------------------------------------------------ from other threads
@@ -199,7 +204,8 @@ class Line:
                         ssl_context=self._tls,
                         websocket_handshake_timeout=self._connect_s,
                         max_frame_size=MESSAGE,
-                        logger_name=_LOG,
+                        max_redirects=0,  # as of REST: an address that has moved is for a person to look at
+                        logger_name=_LOG if self._door is None else _BRIEF,
                         socket_factory=lambda url: connected_to(url.host, url.port, connected, self._connect_s),
                     )
                 except asyncio.CancelledError:
@@ -280,6 +286,7 @@ class Line:
         self.session.opened(self._loop.time())
         if self._door is not None:
             self._keeping = self._loop.create_task(self._door.keep(self._shut))
+            self._keeping.add_done_callback(self._tried)
         self._wake()
 
     def disconnected(self, transport: WSTransport) -> None:

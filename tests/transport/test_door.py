@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from picows import WSCloseCode, WSMsgType
 
+from htxdata.errors import LakeUnusable
 from htxdata.keys import Keys, Secret
 from htxdata.protocol.lease import Lent
 from htxdata.protocol.session import Session
@@ -61,10 +62,17 @@ def heard(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture
     names = [None, *logging.root.manager.loggerDict]
     before = {name: logging.getLogger(name).level for name in names}
     for name in names:
-        caplog.set_level(logging.DEBUG, name)
+        caplog.set_level(1, name)  # picows has a level below DEBUG
     yield caplog
     for name, level in before.items():
         logging.getLogger(name).setLevel(level)
+
+
+def logged(heard: pytest.LogCaptureFixture) -> list[str]:
+    """But for what the exchange of a test says, which runs in the same process."""
+    ours = [record for record in heard.records if not record.name.startswith("picows.server")]
+    assert ours
+    return [record.getMessage() + str(record.exc_text) for record in ours]
 
 
 def door(venue: LocalVenue, folder: Path, lent: Lent = LENT) -> Door:
@@ -131,8 +139,7 @@ def test_the_key_is_said_to_the_venue_and_to_nobody_else(
     assert words(events) == ["connected", "sent", "closed"]
     told = [*bodies, *(event.body + repr(event.said).encode() for event in events), reel.path.read_bytes()]
     assert not any(KEY.encode() in one for one in told)
-    logged = [record.getMessage() + str(record.exc_text) for record in heard.records]
-    assert not [text for text in logged if KEY in text]
+    assert not [text for text in logged(heard) if KEY in text]
     assert "X-HK-APIKEY: access" in venue.heard[0]
     assert methods(venue) == ["POST"]
 
@@ -151,6 +158,44 @@ def test_a_door_that_stays_shut_names_no_key(venue: LocalVenue, tmp_path: Path, 
     assert (ended.why, ended.detail.partition(": ")[2]) == ("lost", "HTTP 401")
     assert ended.refusal is not None
     assert venue.heard[1].startswith(f"GET /api/v1/ws/{KEY} ")
+    assert KEY.encode() not in reel.path.read_bytes()
+
+
+def test_a_door_that_has_moved_is_not_gone_after(
+    venue: LocalVenue, tmp_path: Path, reel: Reel, writer: Writer, heard: pytest.LogCaptureFixture
+) -> None:
+    """Whoever has the address of the stream hears everything: it is told to no other host, and not logged."""
+    there = f"Location: {venue.url.replace('http', 'ws')}/elsewhere/{KEY}\r\n"
+    venue.script += [GIVEN, answer(b"", 302).replace(b"\r\n", f"\r\n{there}".encode(), 1)]
+    url = venue.url.replace("http", "ws") + "/api/v1/ws"
+
+    async def main() -> Ended:
+        session = Session(USER_STREAM, ["ticketInfo:*"], silence=None)
+        ended, _ = await hold(url, reel, writer, session=session, door=door(venue, tmp_path / "budget"))
+        return ended
+
+    ended = asyncio.run(main())
+    assert (ended.why, ended.detail.partition(": ")[2], len(venue.heard)) == ("lost", "HTTP 302", 2)
+    assert not [text for text in logged(heard) if KEY in text]
+
+
+def test_a_fault_of_ours_in_extending_is_told(
+    venue: LocalVenue, tmp_path: Path, reel: Reel, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not first noticed an hour later, when the key has run out."""
+    plain, told = Client.tell, list[str]()
+
+    def tell(client: Client, request: Any, body: bytes) -> Any:
+        told.append(request.method)
+        if request.method == "PUT":
+            raise LakeUnusable("no folder can be written for the budget")
+        return plain(client, request, body)
+
+    monkeypatch.setattr(Client, "tell", tell)
+    venue.script.append(GIVEN)
+    with pytest.raises(LakeUnusable):
+        listen(venue, tmp_path / "budget", reel, writer, SHORT)
+    assert told == ["POST", "PUT"]
     assert KEY.encode() not in reel.path.read_bytes()
 
 
@@ -205,8 +250,9 @@ def test_who_may_not_listen_is_told_so_for_good(
         (answer(b'{"listenKey":"../../etc"}'), "is no part of an address"),
         (answer(b"", 500), "whether it was done is not known: server: HTTP 500"),
         (answer(b'{"listenKey":"abc', length=99), "whether it was done is not known: network"),
+        (answer(f'{{"listenKey":"{KEY}","'.encode()), "garbled: HTTP 200 with a body that is no answer"),
     ],
-    ids=["busy", "none", "no key", "error", "cut"],
+    ids=["busy", "none", "no key", "error", "cut", "garbled"],
 )
 def test_without_a_key_there_is_no_connection(
     venue: LocalVenue, tmp_path: Path, reel: Reel, writer: Writer, said: bytes, why: str
@@ -221,6 +267,7 @@ def test_without_a_key_there_is_no_connection(
     assert ended.why == "lost"
     assert ended.detail.startswith("no key to listen with: ")
     assert why in ended.detail
+    assert KEY[:8] not in ended.detail
     assert (met, line.session.barred, methods(venue)) == ([], "", ["POST"])
 
 

@@ -74,7 +74,8 @@ def judge(reply: Reply) -> Fault | None:
         said = _decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):  # HTML under application/json [wire], or cut off
         if reply.status == 200:
-            return Fault("garbled", f"HTTP 200 with a body that is no answer: {body[:60]!r}")
+            quoted = "" if reply.request.private else f": {body[:60]!r}"  # it may begin with a key that is lent
+            return Fault("garbled", f"HTTP 200 with a body that is no answer{quoted}")
         return Fault(otherwise, f"HTTP {reply.status}")
     code = None if said.code is None else str(said.code)
     if reply.status == 200 and (code is None or code in _FINE):
