@@ -26,14 +26,11 @@ from htxdata.store.coverage import Asked
 from htxdata.store.layout import Partition
 from htxdata.store.partition import Store
 from htxdata.store.quarantine import set_aside
-from htxdata.timeline import DAY, MINUTE, SECOND, Grid, Window, intersect, merge, subtract
+from htxdata.timeline import DAY, HOUR, MINUTE, SECOND, Grid, Window, intersect, merge, subtract
 from htxdata.venues.terms import NO_FACTS, Endpoint, Facts, Venue
 
 MOST_SKEW = 5 * MINUTE
 """How far the venue's clock may be behind ours before it counts as wrong, and not merely as late."""
-
-LATER = "the archive brings such a day once it is over, on the next (allow 12 to 36 hours): run the same command then"
-"""What more there is to say of what REST did not bring and the archive does not have yet (htx-api 9.4)."""
 
 NARROW = 30 * DAY
 """After a reply that was set aside, a walk by cursor goes on in windows of this length: one page each, or a few."""
@@ -113,7 +110,8 @@ class _Fill:
         why = why or ("the venue left it out" if self._endpoints() else "only the archive has it, and not yet")
         todo = subtract(todo, gone)
         later = unpublished(todo, self.job.series, self.venue, time.time_ns() // 1000) if self.archived else []
-        self._miss(intersect(todo, later), f"{why}; {LATER}")
+        if later:
+            self._miss(intersect(todo, later), f"{why}; {_published(self.venue)}")
         self._miss(subtract(todo, later), why)
 
     def _endpoints(self) -> tuple[Endpoint, ...]:
@@ -317,6 +315,13 @@ class _Fill:
 def _cut(walk: Walk) -> list[Window]:
     """What lies before a full page of the newest rows."""
     return [walk.cut] if isinstance(walk, LatestWalk | TailWalk) and walk.cut is not None else []
+
+
+def _published(venue: Venue) -> str:
+    """What more there is to say of what REST did not bring and the archive does not have yet."""
+    assert venue.bucket is not None
+    soonest, latest = (round(after / HOUR) for after in venue.bucket.published)
+    return f"the archive brings such a day {soonest} to {latest} hours after its end: run the same command then"
 
 
 def _of_the_endpoint(endpoint: Endpoint, refusal: VenueError) -> bool:

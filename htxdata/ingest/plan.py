@@ -29,9 +29,6 @@ from htxdata.timeline import (
 )
 from htxdata.venues.terms import Archive, Endpoint, Venue
 
-PUBLISHED_AFTER = 12 * HOUR
-"""A day's file appears the next day, 12 to 36 hours after its end (htx-api 9.4): before that REST is asked at once."""
-
 RECHECK_DAYS, RECHECK_EVERY = 14, 7 * DAY
 """HTX replaces files of recent days: those of the last 14 are compared with the listing once a week (htx-api 9.4)."""
 
@@ -291,6 +288,11 @@ def day_at(instant: int, venue: Venue) -> str:
     return label_of("day", instant - venue.day_opens)
 
 
+def soonest(venue: Venue) -> int:
+    """How long after a day's end its file may be there: before that REST is asked at once."""
+    return venue.bucket.published[0] if venue.bucket is not None else 0
+
+
 def held_by(archives: Iterable[Archive], day: str) -> list[Archive]:
     """The trees that may have a file of ``day``, in order of preference."""
     return [a for a in archives if a.first <= day and (a.last is None or day <= a.last)]
@@ -306,7 +308,7 @@ def _archived(
         while at < window.end:
             day = day_at(at, venue)
             whole = day_window(day, venue)
-            if whole.end + PUBLISHED_AFTER <= now and held_by(archives, day):
+            if whole.end + soonest(venue) <= now and held_by(archives, day):
                 deep.append((day, window.intersect(whole)))
             at = whole.end
     return deep, subtract(wanted, [part for _, part in deep])
@@ -315,7 +317,7 @@ def _archived(
 def unpublished(windows: Sequence[Window], series: Series, venue: Venue, now: int) -> list[Window]:
     """What of ``windows``, all of the past, lies in days that the archive has yet to publish at ``now``."""
     archives = venue.archives_for(series.dataset, series.period)
-    coming, _ = _archived(windows, archives, venue, now + DAY + PUBLISHED_AFTER)  # today's as well
+    coming, _ = _archived(windows, archives, venue, now + DAY + soonest(venue))  # today's as well
     return merge(_archived([part for _, part in coming], archives, venue, now)[1])
 
 

@@ -14,7 +14,6 @@ from htxdata.ingest.heal import heal_lake, heal_tape
 from htxdata.ingest.named import resolve
 from htxdata.ingest.outcome import Outcome
 from htxdata.ingest.plan import (
-    PUBLISHED_AFTER,
     RECHECK_DAYS,
     RECHECK_EVERY,
     SeriesPlan,
@@ -23,6 +22,7 @@ from htxdata.ingest.plan import (
     final_window,
     held_by,
     plan_series,
+    soonest,
     to_ask,
 )
 from htxdata.ingest.session import Session
@@ -125,14 +125,14 @@ def stale_days(session: Session, series: Series, venue: Venue, window: Window, n
                     checked[day] = max(file.checked_at, checked.get(day, 0))
         for span in footer.spans:
             if (span.source, span.verdict) == ("rest", "present"):
-                part = Window(span.start, min(span.end, now - PUBLISHED_AFTER)).intersect(recent)
+                part = Window(span.start, min(span.end, now - soonest(venue))).intersect(recent)
                 by_rest |= {
                     day_at(at, venue) for at in (*range(part.start, part.end, DAY), part.end - 1) if part
                 }
     published = {
         day
         for day in by_rest
-        if held_by(archives, day) and day_window(day, venue).end + PUBLISHED_AFTER <= now
+        if held_by(archives, day) and day_window(day, venue).end + soonest(venue) <= now
     }
     return sorted(day for day in {*checked, *published} if checked.get(day, 0) <= now - RECHECK_EVERY)
 

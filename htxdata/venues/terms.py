@@ -196,6 +196,8 @@ class Bucket:
     listed: Callable[[bytes], tuple[Sequence[Listed], str | None]]
     checksum_keys: Callable[[str], Sequence[str]]
     sha256_of: Callable[[bytes, str], str]
+    published: tuple[int, int] = (0, 0)
+    """How long after the end of a day its files appear: at the soonest, and as a rule at the latest."""
 
 
 Frame = tuple[int, bytes]

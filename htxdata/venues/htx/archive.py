@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from htxdata.market import Series
+from htxdata.timeline import HOUR
 from htxdata.venues.htx import archive_listing, archive_trades, archive_volumes
 from htxdata.venues.htx.archive_books import BOOK_ARCHIVES
 from htxdata.venues.htx.archive_names import Market, Tree, checksum_keys, new_name, old_name
@@ -157,4 +158,5 @@ BUCKET = Bucket(
     listed=archive_listing.listed,
     checksum_keys=checksum_keys,
     sha256_of=archive_listing.sha256_of,
+    published=(12 * HOUR, 36 * HOUR),  # htx-api 9.4
 )
