@@ -136,9 +136,9 @@ class Watch(threading.Thread):
 
 @pytest.mark.wide
 def test_a_bad_day_tells_nothing(tmp_path: Path) -> None:
-    """Commands as processes, with errors, cuts, garbage and lost connections: neither half of the key, nor any
-    signature or key that was lent to listen with, is in what they print, in the lake, on the tapes, in the budgets'
-    files, or in the process list."""
+    """Commands as processes, with errors, cuts, garbage and lost connections, and with event loops that tell more:
+    neither half of the key, nor any signature or key that was lent to listen with, is in what they print, in the lake,
+    on the tapes, in the budgets' files, or in the process list."""
     with Sandbox(
         seed=5, limits=False, faults=Faults(*ROUGH), keys=(KEY,), own_seconds=600, ping_seconds=0.3, listen_seconds=1.5
     ) as sandbox:
@@ -150,13 +150,15 @@ def test_a_bad_day_tells_nothing(tmp_path: Path) -> None:
             "HTX_SECRET_KEY": KEY.secret,
             "HASHKEY_API_KEY": KEY.access,
             "HASHKEY_SECRET_KEY": KEY.secret,
+            "PYTHONASYNCIODEBUG": "1",
         }
         said = ""
         with Watch() as watch:
             for words, codes in COMMANDS:
+                log = "json" if "hashkey" in words else "text"
                 done = subprocess.run(
-                    [sys.executable, "-m", "htxdata", "--config", str(config), *words],
-                    capture_output=True, text=True, env=env, check=False, timeout=120,
+                    [sys.executable, "-m", "htxdata", "--config", str(config), *words], capture_output=True,
+                    text=True, env={**env, "HTXDATA_LOG": log}, check=False, timeout=120,
                 )  # fmt: skip
                 assert done.returncode in codes, (words, done.stderr[-2000:])
                 said += done.stdout + done.stderr
