@@ -15,6 +15,7 @@
     │   ├── BadReply                  3  the answer breaks the rules of its wire format
     │   ├── WalkStuck                 3  a page did not advance its walk
     │   └── Unreachable               3  no answer at all, or none that could be used, after all retries
+    │       └── Untimely              3  the venue does not take the time that requests are signed at, after all retries
     └── StoreError                    1  the disk or a file on it
         ├── CorruptPartition          1  a partition file that cannot be read
         └── RowsLost                  1  a commit was about to lose rows, and was stopped
@@ -87,6 +88,13 @@ class WalkStuck(VenueError):
 
 class Unreachable(VenueError):
     """No usable answer after all retries."""
+
+
+class Untimely(Unreachable):
+    """The venue does not take the time that was signed: this machine's clock is off, or all is too long under way."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message}; is this machine's clock right? `htxdata doctor` measures it")
 
 
 class StoreError(HtxdataError):

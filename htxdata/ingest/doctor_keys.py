@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from htxdata.config import Settings
-from htxdata.errors import BadReply, ConfigError, HtxdataError, KeyRefused
+from htxdata.errors import BadReply, ConfigError, HtxdataError, KeyRefused, Untimely
 from htxdata.ingest.doctor_hosts import STEP_S, Skew, _budget, _client, _paused, _rest
 from htxdata.ingest.doctor_terms import Check, counted
 from htxdata.keys import NAMES, Keys, find_keys
@@ -114,9 +114,10 @@ def _check(name: str, owner: str, settings: Settings, environ: Mapping[str, str]
     ) as client:  # fmt: skip
         try:
             row = _told(venue, client, keys)
-        except KeyRefused as error:
+        except (KeyRefused, Untimely) as error:
             advice = next((text for word, text in _ADVICE[owner] if word in str(error)), "see docs/keys.md")
-            return Check(name, "problem", f"{error}: {advice}", {"set": True, "taken": False})
+            why = "what it signs now is not taken" if isinstance(error, Untimely) else str(error)
+            return Check(name, "problem", f"{why}: {advice}", {"set": True, "taken": False})
         except BadReply as error:
             return Check(name, "warning", f"the key is taken, but not told of: {error}", {"set": True, "taken": True})
         except HtxdataError as error:

@@ -108,11 +108,11 @@ def run_jobs(
     ``on_step`` hears of each file of each job once, also of those that were given up all together.
     """
     outcomes: list[Outcome] = []
-    down: dict[str, int] = {}
+    down: dict[tuple[str, bool], int] = {}  # what is signed apart: it alone fails where our clock is off
     lock = threading.Lock()
 
     def one(job: Job) -> Outcome:
-        host, days = host_of(job), list(job.days)
+        where, days = (host_of(job), dataset_named(job.series.dataset).own), list(job.days)
 
         def passed(added: int) -> None:
             step = FileDone(job.series, days.pop(0), added)
@@ -120,11 +120,11 @@ def run_jobs(
                 if not session.stop.is_set():  # interrupted, a job gives its other files up in no time: no progress
                     on_step(step)
 
-        outcome = do_job(job, session, skip=down.get(host, 0) >= GIVE_UP_AFTER, on_file=passed)
+        outcome = do_job(job, session, skip=down.get(where, 0) >= GIVE_UP_AFTER, on_file=passed)
         while days:
             passed(0)
         with lock:
-            down[host] = down.get(host, 0) + 1 if outcome.unreachable else 0
+            down[where] = down.get(where, 0) + 1 if outcome.unreachable else 0
         return outcome
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="htxdata") as pool:

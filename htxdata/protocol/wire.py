@@ -17,15 +17,16 @@ FaultKind = Literal[
     "absent",  # there is no such endpoint (any more), or not for this period
     "invalid",  # the venue rejects a parameter
     "garbled",  # not an answer at all
-    "key",  # the venue does not take the key: unknown, expired, from this address, without the permission, wrong time
+    "clock",  # the venue does not take the time that the request was signed at: it came too late, or a clock is off
+    "key",  # the venue does not take the key: unknown, expired, from this address, without the permission
     "refused",  # any other error of the venue
 ]
 
 RETRYABLE: frozenset[FaultKind] = frozenset(
-    {"network", "server", "throttled", "banned", "busy", "maintenance", "garbled"}
+    {"network", "server", "throttled", "banned", "busy", "maintenance", "garbled", "clock"}
 )
 """Worth asking again. `garbled` is retried too: a half-written answer of an overloaded server is not the
-venue's word."""
+venue's word. So is `clock`: each attempt is signed anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from functools import cache, lru_cache
 from importlib import metadata
 from urllib.parse import quote, urlsplit
 
-from htxdata.errors import ConfigError, KeyRefused, OutcomeUnknown, Refused, Unreachable
+from htxdata.errors import ConfigError, KeyRefused, OutcomeUnknown, Refused, Unreachable, Untimely
 from htxdata.protocol import backoff, pacing
 from htxdata.protocol.pacing import SECOND_NS
 from htxdata.protocol.wire import Fault, FaultKind, LimitHeaders, Reply, Request
@@ -116,7 +116,7 @@ class Client:
         """The reply that the judge found nothing wrong with.
 
         Raises `Refused` for a fault that another attempt would not mend, `KeyRefused` for one of the key, `Unreachable`
-        when the retries are used up.
+        when the retries are used up: `Untimely` where the last one was of the time that it was signed at.
         """
         return self._persist(request, None)
 
@@ -131,8 +131,8 @@ class Client:
         """Say it once: a POST (or a DELETE) with a JSON body, on a new connection, never repeated whatever comes of it.
 
         Raises `OutcomeUnknown` where it was sent and no whole, sure answer came (a 5xx, a cut or garbled reply,
-        silence, the venue's own "try again"); `Refused` or `KeyRefused` where the venue surely did not do it;
-        `Unreachable` where it was surely not sent.
+        silence, the venue's own "try again"); `Refused`, `KeyRefused` or `Untimely` where the venue surely did not do
+        it; `Unreachable` where it was surely not sent.
         """
         if request.private and self._sign is None:
             raise ConfigError(f"{self.host}{request.path} needs a key, and this client has none")
@@ -155,6 +155,8 @@ class Client:
             return outcome
         if outcome.kind == "key":
             raise KeyRefused(f"{self.host}{request.path}: the key is not taken: {outcome.message}")
+        if outcome.kind == "clock":
+            raise Untimely(f"{self.host}{request.path}: signed at a time that is not taken: {outcome.message}")
         if outcome.retryable and outcome.kind not in ("throttled", "banned"):
             raise self._unsure(request, outcome)
         raise Refused(outcome.kind, f"{self.host}{request.path}: {outcome.message}")
@@ -194,7 +196,8 @@ class Client:
                 end = "gave up" if delay is None else "stopped"
                 times = f"{len(faults)} attempt{'s' if len(faults) > 1 else ''} in {elapsed:.1f} s"
                 last = f"the last fault was {outcome.kind}: {outcome.message}"
-                raise Unreachable(f"{self.host}{request.path}: {end} after {times}; {last}")
+                kind = Untimely if outcome.kind == "clock" else Unreachable
+                raise kind(f"{self.host}{request.path}: {end} after {times}; {last}")
             with self._mutex:
                 self._retries += 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,9 +37,10 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> Hours:
-    """Ten times as fast as others: a request that is signed is taken for five seconds, here half a second."""
+    """Ten times as fast as others. A request that is signed is taken for five seconds all the same, by any other's."""
     hours = Hours(monkeypatch)
     hours.speed = 10.0
+    monkeypatch.setattr("htxdata.sandbox.hashkey_own._WINDOW", "50000")
     return hours
 
 
@@ -162,6 +164,21 @@ def test_a_key_that_nobody_knows_any_more_is_replaced(tmp_path: Path, monkeypatc
         assert any("was not extended: " in text and "-1125: This listenKey does not exist: …" in text for text in told)
         assert len(sandbox.lent_keys) >= 2
         assert_unsaid(tmp_path, sandbox, *told, repr(done))
+
+
+@pytest.mark.wide
+def test_a_question_that_came_too_late_costs_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first key is asked for a minute late, and refused for that: the next is not, and the capture goes on."""
+    hours, told = unhurried(monkeypatch), list[str]()
+    with Sandbox(seed=5, limits=False, own_seconds=3, ping_seconds=0.1, clock=hours.now) as sandbox:
+        late = {True: 0, False: 60_000_000}
+        monkeypatch.setattr(
+            "htxdata.transport.http._now_us", lambda: time.time_ns() // 1000 - late[bool(sandbox.refused_keys)]
+        )
+        done = listen(sandbox, tmp_path, 2, hours, told.append)
+        assert (done.complete, done.reconnects, list(sandbox.refused_keys.values())) == (True, 1, [1]), done
+        assert len([text for text in told if "is this machine's clock right?" in text]) == 1
+        assert assert_each_once(tmp_path / "lake", sandbox) > 3
 
 
 @pytest.mark.wide

@@ -89,3 +89,20 @@ def test_one_is_told_at_a_time(session: Session, monkeypatch: pytest.MonkeyPatch
     days = [step.label for step in steps if isinstance(step, FileDone)]
     assert {day: days.count(day) for day in days} == dict.fromkeys(DAYS, 20)
     assert len(steps) - len(days) == 20
+
+
+def test_what_is_signed_is_given_up_apart(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After three in a row that nobody answered the rest of that host is not asked: of what is signed, or of what
+    anybody may ask, for a clock that is off spoils the one and not the other."""
+    asked: list[tuple[str, bool]] = []
+
+    def do_job(job: Job, session: Session, skip: bool, on_file: Callable[[int], None]) -> Outcome:
+        asked.append((job.series.dataset, not skip))
+        return Outcome(job.series, job.label, job.windows, unreachable=job.series.dataset == "own_fills")
+
+    monkeypatch.setattr(run, "do_job", do_job)
+    mine = Job(Series("own_fills", "hashkey", "BTCUSDT"), "2026-03", ())
+    public = Job(Series("klines", "hashkey", "BTCUSDT", "1day"), "2026", ())
+    run.run_jobs([*[mine] * 4, public, mine, public], session, workers=1)
+    assert asked == [*[("own_fills", True)] * 3, ("own_fills", False), ("klines", True), ("own_fills", False),
+                     ("klines", True)]  # fmt: skip

@@ -16,7 +16,7 @@ def test_a_pool_is_no_part_of_what_is_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "again"), [("busy", True), ("banned", True), ("symbol", False), ("absent", False)]
+    ("kind", "again"), [("busy", True), ("banned", True), ("clock", True), ("symbol", False), ("absent", False)]
 )
 def test_a_fault_says_whether_to_ask_again(kind: str, again: bool) -> None:
     """What is between us and the venue passes, what it says about the request stays."""

@@ -34,6 +34,7 @@ from tests.transport.test_websocket import Exchange, exchange, hold, taped, word
 KEY = "lentLENTlent-7f3a9c51e0bd_0123456789abcdef"
 GIVEN = answer(f'{{"listenKey":"{KEY}"}}'.encode())
 UNKNOWN = answer(f'{{"code":"-1125","msg":"This listenKey does not exist: {KEY}"}}'.encode(), 400)
+LATE = answer(b'{"code":"-1021","msg":"Timestamp for this request is outside of the recvWindow"}', 400)
 KEYS = Keys(Secret("access"), Secret("secret"))
 SHORT = replace(LENT, valid=3.0, every=0.05)
 
@@ -217,9 +218,9 @@ def test_it_is_extended_until_the_venue_knows_it_no_more(
 def test_a_venue_that_does_not_answer_has_until_it_is_over(
     venue: LocalVenue, tmp_path: Path, reel: Reel, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Errors, throttles and lost answers: asked again and again, and then the connection is given up."""
+    """Errors, lost answers and questions that came too late: asked again and again, and then it is given up."""
     monkeypatch.setattr("htxdata.protocol.lease.AGAIN_S", 0.05)
-    venue.script += [GIVEN, answer(b"oops", 502), lambda peer: None, answer(b"{}"), *[answer(b"", 503)] * 40]
+    venue.script += [GIVEN, answer(b"oops", 502), lambda peer: None, LATE, answer(b"{}"), *[answer(b"", 503)] * 40]
     began = time.monotonic()
     ended, line, _ = listen(venue, tmp_path / "budget", reel, writer, replace(LENT, valid=0.6, every=0.05))
     assert (ended.why, line.session.barred) == ("lost", "")
@@ -246,13 +247,14 @@ def test_who_may_not_listen_is_told_so_for_good(
     ("said", "why"),
     [
         (answer(b'{"code":"-1000","msg":"Unknown"}', 400), "-1000: Unknown"),
+        (LATE, "outside of the recvWindow; is this machine's clock right? `htxdata doctor` measures it"),
         (answer(b"{}"), "answers without a 'listenKey'"),
         (answer(b'{"listenKey":"../../etc"}'), "is no part of an address"),
         (answer(b"", 500), "whether it was done is not known: server: HTTP 500"),
         (answer(b'{"listenKey":"abc', length=99), "whether it was done is not known: network"),
         (answer(f'{{"listenKey":"{KEY}","'.encode()), "garbled: HTTP 200 with a body that is no answer"),
     ],
-    ids=["busy", "none", "no key", "error", "cut", "garbled"],
+    ids=["busy", "late", "none", "no key", "error", "cut", "garbled"],
 )
 def test_without_a_key_there_is_no_connection(
     venue: LocalVenue, tmp_path: Path, reel: Reel, writer: Writer, said: bytes, why: str

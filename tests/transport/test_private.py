@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from htxdata.errors import ConfigError, KeyRefused, Refused, Unreachable
+from htxdata.errors import ConfigError, KeyRefused, Refused, Unreachable, Untimely
 from htxdata.protocol.backoff import Patience
 from htxdata.protocol.wire import Fault, Reply, Request
 from htxdata.transport.budget import Budget
@@ -88,6 +88,34 @@ def test_a_refused_key_is_not_shown_again(venue: LocalVenue) -> None:
     ):
         one.get(ASK)
     assert (caught.value.exit_code, len(venue.heard)) == (1, 1)
+
+
+def outside(reply: Reply) -> Fault | None:
+    return Fault("clock", "-1021: outside of the recvWindow") if reply.status == 400 else None
+
+
+def test_what_came_too_late_is_signed_anew(venue: LocalVenue) -> None:
+    """Another attempt, with the time of that one; said thrice, it is this machine's clock, and an end with 3."""
+    venue.script += [answer(status=400), answer(), *[answer(status=400)] * 3]
+    with client(venue, signed, outside) as one:
+        one.get(ASK)
+        with pytest.raises(Untimely) as caught:
+            one.get(ASK)
+    times = [heard.partition("Timestamp=")[2].partition("&")[0] for heard in venue.heard]
+    assert (len(set(times)), caught.value.exit_code) == (5, 3)
+    assert str(caught.value).endswith(
+        "the last fault was clock: -1021: outside of the recvWindow; is this machine's clock right? "
+        "`htxdata doctor` measures it"
+    )
+    assert "Signature" not in str(caught.value)
+
+
+def test_what_was_told_too_late_was_surely_not_done(venue: LocalVenue) -> None:
+    """And is not told again here: whoever told it knows, and may."""
+    venue.script.append(answer(status=400))
+    with client(venue, signed, outside) as one, pytest.raises(Untimely, match="-1021: outside of the recvWindow; is"):
+        one.tell(Request("/v1/own", private=True, method="POST"), b"{}")
+    assert len(venue.heard) == 1
 
 
 def test_without_a_key_nothing_private_is_sent(venue: LocalVenue) -> None:

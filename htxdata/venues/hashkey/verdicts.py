@@ -27,7 +27,7 @@ _CODES: dict[str, FaultKind] = {
     "-1005": "key",  # which may not do this
     "-1006": "busy",  # whether it was executed is unknown
     "-1007": "busy",
-    "-1021": "key",  # the time of our clock, or a request that was longer under way than five seconds
+    "-1021": "clock",  # ours is off, or the request was longer under way than five seconds
     "-1101": "absent",  # the feature is offline
     "-1102": "invalid",
     "-1130": "invalid",

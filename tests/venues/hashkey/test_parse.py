@@ -270,7 +270,7 @@ def test_recorded_fills_of_a_perpetual(shared: Path) -> None:
         (b'{"code":"0102","msg":"Invalid APIKey"}', 400, "key"),
         (b'{"code":102,"msg":"Invalid APIKey"}', 400, "key"),
         (b'{"code":"0202","msg":"IP not allowed"}', 400, "key"),
-        (b'{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow"}', 400, "key"),
+        (b'{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow"}', 400, "clock"),
         (b'{"code":"-1005","msg":"No permission"}', 400, "key"),
         (b'{"code":"-1006","msg":"Execution status unknown"}', 400, "busy"),
         (b'{"code":"-1143","msg":"Order not found on order book"}', 400, "refused"),
