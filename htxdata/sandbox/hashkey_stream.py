@@ -14,20 +14,17 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .hashkey_own import ACCOUNT, FUTURES_ACCOUNT, side_of, type_of
-from .instruments import HASHKEY, INSTRUMENTS
-from .own import TRADED, Fill, Order, Own
+from .instruments import HASHKEY
+from .own import Fill, Order
 from .own_asks import plain
-from .websocket_feeds import LATE, Feed
-from .websocket_floor import Floor
+from .own_feeds import FillFeed, Told
 from .websocket_lines import Line
 from .websocket_messages import Message
-from .websocket_own import Told
 
 if TYPE_CHECKING:
     from .websocket import Sockets
 
 HOST, PATH = "hashkey_ws", "/api/v1/ws"
-_ANY = INSTRUMENTS[HASHKEY]["BTCUSDT"]  # a feed is of an instrument; this one is of none
 
 
 def place_of(path: str) -> tuple[str, str]:
@@ -78,36 +75,17 @@ class UserStream:
     def begin(self, sockets: Sockets, line: UserLine, key: str, now: int) -> None:
         keys = sockets.own.keys
         line.good = lambda: keys.listens(key, sockets.now())
-        feed = UserFeed(sockets.floor, sockets.own.own, now)
+        feed = UserFeed(sockets.floor, sockets.own.own, "user_stream", "*", now)
         sockets.tell(line, sockets.enter(line, (feed.text, ""), feed, feed.text), now, b"")
 
 
 DIALECTS = {("hashkey", PATH): UserStream()}
 
 
-class UserFeed(Feed):
+class UserFeed(FillFeed):
     """Everything of the account, fill by fill: the order, the fill, and what is held after it."""
 
-    def __init__(self, floor: Floor, own: Own, now: int) -> None:
-        super().__init__(floor, "user_stream", _ANY, now)
-        self._own = own
-
-    @property
-    def symbol(self) -> str:
-        return "*"
-
-    def turn(self, now: int) -> list[Message]:
-        until = now - LATE
-        if until <= self.cursor:
-            return []
-        start, self.cursor = self.cursor + 1, until
-        found = [
-            pair
-            for symbol in TRADED[HASHKEY]
-            for pair in self._own.fills(HASHKEY, symbol, start, until + 1, until)
-        ]
-        return [said for pair in sorted(found, key=lambda pair: (pair[1].time, pair[1].record)) for said in
-                self._told(*pair, now // 1000)]  # fmt: skip
+    venue = HASHKEY
 
     def _told(self, order: Order, fill: Fill, ms: int) -> list[Message]:
         """Lists of one event: ccxt reads no other."""

@@ -14,15 +14,14 @@ import orjson
 
 from .instruments import INSTRUMENTS, PERMANENT
 from .keys import Names
-from .own import TRADED, Fill, Order, Own
+from .own import Fill, Order
 from .own_asks import plain
+from .own_feeds import OwnFeed, Told
 from .permanent_own import order_size
 from .permanent_socket import HOST
-from .websocket_feeds import LATE, Feed
-from .websocket_floor import Floor
+from .websocket_feeds import Feed
 from .websocket_lines import Line
 from .websocket_messages import Message
-from .websocket_own import Told
 
 if TYPE_CHECKING:
     from .websocket import Sockets
@@ -30,27 +29,17 @@ if TYPE_CHECKING:
 PATH, _SIGNED = "/api/swap/account/ws", "/ws"
 _NAMES = Names("accessKey", "signatureMethod", "signatureVersion", "timestamp", "signature")
 _WANTED = ("authType", "accessKey", "signatureMethod", "signatureVersion", "timestamp", "signature")
-_ANY = INSTRUMENTS[PERMANENT]["btcusdt"]  # a feed is of an instrument; that of all is of none
+_ANY = INSTRUMENTS[PERMANENT]["btcusdt"]  # a feed is of an instrument; a quiet one is of none
 
 
-class OrderFeed(Feed):
+class OrderFeed(OwnFeed):
     """`orders#$symbol`, or of all: each order is created, traded and cancelled as it happens."""
 
-    def __init__(self, floor: Floor, own: Own, text: str, symbol: str, now: int) -> None:
-        super().__init__(floor, text, INSTRUMENTS[PERMANENT].get(symbol, _ANY), now)
-        self._own, self._meant = own, symbol
+    venue = PERMANENT
 
-    @property
-    def symbol(self) -> str:
-        return self._meant
-
-    def turn(self, now: int) -> list[Message]:
-        until = now - LATE
-        if until <= self.cursor:
-            return []
-        start, self.cursor = self.cursor + 1, until
+    def _since(self, start: int, until: int) -> list[Message]:
         said: list[tuple[int, int, dict[str, Any]]] = []
-        for symbol in TRADED[PERMANENT] if self._meant == "*" else (self._meant,):
+        for symbol in self.traded:
             for one in self._own.orders(PERMANENT, symbol, start - self._own.every, until + 1, until):
                 said += [each for each in _events(one, symbol) if start <= each[0] <= until]
         said.sort(key=lambda each: each[:2])

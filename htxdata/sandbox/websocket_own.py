@@ -10,9 +10,9 @@ import orjson
 
 from .instruments import INSTRUMENTS, SPOT
 from .keys import V2
-from .own import ACCOUNT, TRADED, Change, Fill, Order, Own
+from .own import ACCOUNT, Change, Fill, Order, Own
 from .own_asks import plain
-from .websocket_feeds import LATE, Feed
+from .own_feeds import OwnFeed, Told
 from .websocket_floor import Floor
 from .websocket_lines import Line
 from .websocket_messages import Message
@@ -20,36 +20,19 @@ from .websocket_messages import Message
 if TYPE_CHECKING:
     from .websocket import Sockets
 
-_ANY = INSTRUMENTS[SPOT]["btcusdt"]  # a feed is of an instrument; these are of none
 
-
-class Told(Message):
-    """A text that is sent as it is."""
-
-    __slots__ = ()
-
-    def frame(self, version: int = 0) -> bytes:
-        return self.text
-
-
-class ClearingFeed(Feed):
+class ClearingFeed(OwnFeed):
     """`trade.clearing#$symbol#$mode`: fills, and in mode 1 cancellations; `ch` repeats what was subscribed."""
 
+    venue = SPOT
+
     def __init__(self, floor: Floor, own: Own, text: str, symbol: str, mode: str, now: int) -> None:
-        super().__init__(floor, text, INSTRUMENTS[SPOT].get(symbol, _ANY), now)
-        self._own, self._meant, self._mode = own, symbol, mode
+        super().__init__(floor, own, text, symbol, now)
+        self._mode = mode
 
-    @property
-    def symbol(self) -> str:
-        return self._meant
-
-    def turn(self, now: int) -> list[Message]:
-        until = now - LATE
-        if until <= self.cursor:
-            return []
-        start, self.cursor = self.cursor + 1, until
+    def _since(self, start: int, until: int) -> list[Message]:
         said: list[tuple[int, dict[str, Any]]] = []
-        for symbol in TRADED[SPOT] if self._meant == "*" else (self._meant,):
+        for symbol in self.traded:
             said += [
                 (f.time, _fill(o, f, until))
                 for o, f in self._own.fills(SPOT, symbol, start, until + 1, until)
@@ -64,16 +47,14 @@ class ClearingFeed(Feed):
         return [_push(self.text, data) for _, data in sorted(said, key=lambda pair: pair[0])]
 
 
-class BalanceFeed(Feed):
+class BalanceFeed(OwnFeed):
     """`accounts.update#$mode`: at first every balance, then each change."""
 
-    def __init__(self, floor: Floor, own: Own, text: str, mode: str, now: int) -> None:
-        super().__init__(floor, text, _ANY, now)
-        self._own, self._mode = own, mode
+    venue = SPOT
 
-    @property
-    def symbol(self) -> str:
-        return "*"
+    def __init__(self, floor: Floor, own: Own, text: str, mode: str, now: int) -> None:
+        super().__init__(floor, own, text, "*", now)
+        self._mode = mode
 
     def first(self, now: int) -> list[Message]:
         return [
@@ -81,11 +62,7 @@ class BalanceFeed(Feed):
             for currency, (held, count) in self._own.balances(self.cursor).items()
         ]
 
-    def turn(self, now: int) -> list[Message]:
-        until = now - LATE
-        if until <= self.cursor:
-            return []
-        start, self.cursor = self.cursor + 1, until
+    def _since(self, start: int, until: int) -> list[Message]:
         return [said for one in self._own.changes(start, until + 1, until) for said in self._changed(one)]
 
     def _changed(self, one: Change) -> list[Message]:

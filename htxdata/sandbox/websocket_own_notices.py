@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .instruments import INSTRUMENTS, LINEAR
-from .own import TRADED, USER, Fill, Order, Own
+from .own import USER, Fill, Order
 from .own_asks import plain
-from .websocket_feeds import LATE, Feed
-from .websocket_floor import Floor
+from .own_feeds import FillFeed
 from .websocket_lines import Line
 from .websocket_messages import Message
 from .websocket_notices import (
@@ -32,28 +31,13 @@ if TYPE_CHECKING:
     from .websocket import Sockets
 
 
-class MatchFeed(Feed):
+class MatchFeed(FillFeed):
     """`trade`: a push for each fill (sample linear-ws-v5-private-trade). No fee is told, nor the type of the order."""
 
-    def __init__(self, floor: Floor, own: Own, text: str, code: str, now: int) -> None:
-        super().__init__(floor, text, INSTRUMENTS[LINEAR][TRADED[LINEAR][0] if code == "*" else code], now)
-        self._own, self._code = own, code
+    venue = LINEAR
 
-    @property
-    def symbol(self) -> str:
-        return self._code
-
-    def turn(self, now: int) -> list[Message]:
-        until = now - LATE
-        if until <= self.cursor:
-            return []
-        start, self.cursor = self.cursor + 1, until
-        found = [
-            pair
-            for code in (TRADED[LINEAR] if self._code == "*" else (self._code,))
-            for pair in self._own.fills(LINEAR, code, start, until + 1, until)
-        ]
-        return [_push(*pair, now // 1000) for pair in sorted(found, key=lambda pair: (pair[1].time, pair[1].record))]
+    def _told(self, order: Order, fill: Fill, ms: int) -> list[Message]:
+        return [_push(order, fill, ms)]
 
 
 def _push(order: Order, fill: Fill, ms: int) -> Message:
