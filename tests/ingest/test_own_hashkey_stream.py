@@ -25,6 +25,7 @@ from htxdata.transport.door import Door
 from tests.ingest.test_own import Hours, rows_of, spans, truth_of
 from tests.ingest.test_own_hashkey import BOUND
 from tests.truth import assert_covers, configuration, settings_for
+from tests.waits import until
 
 KEYS, STREAM = "/api/v1/userDataStream", "/api/v1/ws"
 
@@ -85,7 +86,7 @@ CUT = Rule("disconnect", between=(0.5, 9.0), after=3, times=1, seconds=0.5, topi
 STORM = (Rule("missed_frame", 0.3), Rule("duplicated_frame", 0.3), Rule("reordered_frame", 0.2))
 
 
-@pytest.mark.slow
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("faults", "breaks"),
     [
@@ -113,19 +114,20 @@ def test_what_the_stream_did_not_tell_comes_by_rest(
         assert not sandbox.refused_keys
 
 
-@pytest.mark.slow
+@pytest.mark.wide
 def test_a_connection_is_handed_over_with_a_key_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At a rotation the successor has another key, and is heard beside its predecessor: no fill is two rows."""
     hours = unhurried(monkeypatch)
     with Sandbox(seed=5, limits=False, own_seconds=3, ping_seconds=0.1, clock=hours.now) as sandbox:
         with Session(settings_for(sandbox, tmp_path), say=print, stop=hours) as session:
             wanted = Wanted("hashkey", ("own_fills",), ("*",))
-            done = capture(wanted, session, threading.Event(), seconds=5, rotate=1.0)
+            done = capture(wanted, session, threading.Event(), seconds=4, rotate=1.0)
         assert (done.complete, done.reconnects) == (True, 0), done
         assert len(sandbox.lent_keys) == len(sandbox.sockets) >= 2
-        assert {one.why for one in sandbox.sockets} == {"client"}
         assert assert_each_once(tmp_path / "lake", sandbox) > 20
         assert_unsaid(tmp_path, sandbox)
+        until(lambda: all(one.why for one in sandbox.sockets))
+        assert {one.why for one in sandbox.sockets} == {"client"}
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch, **change: float) -> None:
