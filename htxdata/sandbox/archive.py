@@ -172,18 +172,19 @@ class ArchiveHost:
         }
         if sent.status != 304:
             headers["Content-Type"] = sent.content_type
-        if cut is None and sent.length is None:
+        if sent.length is not None:  # a HEAD: there is nothing to be cut
+            headers["Content-Length"] = str(sent.length)
+        if cut is None or sent.length is not None:
             return web.Response(body=sent.body, status=sent.status, headers=headers)
         half = sent.body[: len(sent.body) // 2]
-        if cut is not None and cut.mode == "gzip":
+        if cut.mode == "gzip":
             return web.Response(body=half, status=sent.status, headers=headers)  # honest length, torn content
         response = web.StreamResponse(status=sent.status, headers=headers)
-        response.content_length = len(sent.body) if sent.length is None else sent.length
+        response.content_length = len(sent.body)
         await response.prepare(request)
-        if sent.length is None:
-            await response.write(half)
-            if request.transport is not None:
-                request.transport.close()
+        await response.write(half)
+        if request.transport is not None:
+            request.transport.close()
         return response
 
 

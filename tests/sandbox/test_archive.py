@@ -356,6 +356,13 @@ def test_requests_are_logged(client: ArchiveClient) -> None:
     ]
 
 
+def test_who_has_an_answer_finds_it_logged(client: ArchiveClient) -> None:
+    """Also one that has no body: its status is known before it is sent."""
+    for _ in range(100):
+        client.get(KEY, "HEAD")
+        assert client.sandbox.requests[-1].status == 200
+
+
 def test_what_is_replayed_has_no_files() -> None:
     """A recording is served by REST; files of the seeded market would contradict it."""
 
