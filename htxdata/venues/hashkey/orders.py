@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from htxdata.errors import BadReply
 from htxdata.protocol.wire import Reply, Request
+from htxdata.venues.hashkey.rows import object_of
 
 PATH = "/api/v1/spot/order"
 KINDS = {"limit": "LIMIT", "market": "MARKET", "limit-maker": "LIMIT_MAKER"}
 STATES = ("NEW", "PARTIALLY_FILLED", "PARTIALLY_CANCELED", "FILLED", "CANCELED", "PENDING_CANCEL", "REJECTED",
           "ORDER_NEW", "ORDER_CANCELED")  # fmt: skip  # the last two [code]
-
-_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 def place_request(symbol: str, side: str, kind: str, amount: str, price: str | None, client_order_id: str) -> Request:
@@ -43,12 +40,12 @@ def by_client_id(client_order_id: str) -> Request:
 
 def taken(reply: Reply) -> str:
     """The number of the order that was placed or cancelled."""
-    return _number(_row(reply))
+    return _number(object_of(reply.body))
 
 
 def state_of(reply: Reply) -> tuple[str, str, str, str, str]:
     """Order, client's number, state, quantity and filled quantity, figures in the venue's digits."""
-    row = _row(reply)
+    row = object_of(reply.body)
     state = row.get("status")
     if state not in STATES:
         raise BadReply(f"'status' is {state!r:.60}, which is not known")
@@ -56,13 +53,6 @@ def state_of(reply: Reply) -> tuple[str, str, str, str, str]:
         if not isinstance(row.get(name), str):
             raise BadReply(f"{name!r} is {row.get(name)!r:.60}, not a figure")
     return _number(row), str(row.get("clientOrderId") or ""), state, row["origQty"], row["executedQty"]
-
-
-def _row(reply: Reply) -> dict[str, Any]:
-    try:
-        return _decoder.decode(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadReply(f"the answer is no order: {error}") from error
 
 
 def _number(row: dict[str, Any]) -> str:
