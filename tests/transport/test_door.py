@@ -28,6 +28,7 @@ from htxdata.transport.websocket import Ended, Line
 from htxdata.venues.hashkey import own
 from htxdata.venues.hashkey.user_stream import LENT, USER_STREAM
 from htxdata.venues.hashkey.verdicts import judge
+from tests.clocks import calmly
 from tests.transport.local_venue import LocalVenue, answer
 from tests.transport.test_websocket import Exchange, exchange, hold, taped, words
 
@@ -79,7 +80,7 @@ def logged(heard: pytest.LogCaptureFixture) -> list[str]:
 def door(venue: LocalVenue, folder: Path, lent: Lent = LENT) -> Door:
     def client(stop: threading.Event) -> Client:
         return Client(
-            venue.url, Budget("door", 1000.0, folder), judge, limits=replace(SOON, silence_s=2.0), stop=stop,
+            venue.url, Budget("door", 1000.0, folder), judge, limits=replace(SOON, silence_s=20.0), stop=stop,
             sign=lambda request, host, now: own.sign(request, host, KEYS, now),
             headers=lambda request: own.headers(KEYS),
         )  # fmt: skip
@@ -103,7 +104,7 @@ def listen(
             )
             return ended, line, place.met
 
-    found = asyncio.run(main())
+    found = calmly(main())
     gc.collect()
     return found
 
@@ -155,7 +156,7 @@ def test_a_door_that_stays_shut_names_no_key(venue: LocalVenue, tmp_path: Path, 
         ended, _ = await hold(url, reel, writer, session=session, door=door(venue, tmp_path / "budget"))
         return ended
 
-    ended = asyncio.run(main())
+    ended = calmly(main())
     assert (ended.why, ended.detail.partition(": ")[2]) == ("lost", "HTTP 401")
     assert ended.refusal is not None
     assert venue.heard[1].startswith(f"GET /api/v1/ws/{KEY} ")
@@ -287,7 +288,7 @@ def test_who_stops_waits_for_no_key(venue: LocalVenue, tmp_path: Path, reel: Ree
         return ended
 
     began = time.monotonic()
-    ended = asyncio.run(main())
+    ended = calmly(main())
     budget.close()
     assert (ended.why, venue.heard) == ("asked", [])
     assert time.monotonic() - began < 5.0
