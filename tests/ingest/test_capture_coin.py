@@ -12,6 +12,7 @@ from htxdata.market import Series
 from htxdata.sandbox import Sandbox
 from htxdata.store.partition import Store
 from htxdata.timeline import MINUTE, SECOND, parse_instant
+from tests.clocks import Wound
 from tests.ingest.test_capture import assert_books, heard_whole, listen
 from tests.truth import a_future, assert_trades, stored
 
@@ -40,10 +41,10 @@ def test_books_and_quotes_count_dollars(tmp_path: Path) -> None:
 def test_what_is_liquidated_of_a_coin_is_told_on_one_topic(tmp_path: Path) -> None:
     """Two contracts of one coin, subscribed once: the rows of each, and for each what was heard; a third is not asked
     for, and what is told of it claims nothing."""
-    began, before = time.monotonic(), time.time() - 86_400
+    before = time.time() - 86_400
     wanted = [a_future(int(before * 1e6), alias) for alias in ("CQ", "NQ")]
     # A hundred minutes a second: liquidations are few.
-    with Sandbox(clock=lambda: before + (time.monotonic() - began) * 6000, ping_seconds=0.2) as sandbox:
+    with Sandbox(clock=Wound(before, 6000), ping_seconds=0.2) as sandbox:
         done = listen(sandbox, tmp_path, "htx-futures", ["liquidations"], wanted, 3.0)
         assert (done.complete, done.refused) == (True, {})
         subscribed = [c.text for c in sandbox.commands if '"sub"' in c.text]
@@ -66,14 +67,14 @@ def test_what_is_liquidated_of_a_coin_is_told_on_one_topic(tmp_path: Path) -> No
 
 def test_a_capture_hands_over_at_a_roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An alias is heard by the contract's own name; when it rolls, its next contract is heard beside it."""
-    began, before = time.monotonic(), (ROLL - 40 * SECOND) / 1e6
+    clock = Wound((ROLL - 40 * SECOND) / 1e6, 60)
     said: list[str] = []
-    with Sandbox(clock=lambda: before + (time.monotonic() - began) * 60) as sandbox:
+    with Sandbox(clock=clock) as sandbox:
         monkeypatch.setattr("htxdata.ingest.capture_wanted.clock", sandbox.now)
         done = listen(sandbox, tmp_path, "htx-futures", ["trades"], ["btc_cq"], 6.0, said)
         # When the last connection ended: what follows is reading the tapes, as long as the machine likes.
         ended = max(one.closed or time.monotonic() for one in sandbox.sockets)
-        over = int((before + (ended - began) * 60) * 1e6)
+        over = int(clock.was(ended) * 1e6)
         assert over > ROLL + 4 * MINUTE
         assert (done.refused, done.failed, done.gaps) == ({}, [], [])
         assert "htx-futures: BTC260626 from now on" in said
