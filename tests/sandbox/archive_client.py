@@ -42,11 +42,11 @@ class ArchiveClient:
 
     def get(self, key: str, method: str = "GET", **headers: str) -> requests.Response:
         spelled = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.session.request(method, f"{self.base}/{quote(key)}", headers=spelled, timeout=10)
+        return self.session.request(method, f"{self.base}/{quote(key)}", headers=spelled, timeout=60)
 
     def page(self, **query: Any) -> requests.Response:
         spelled = {name.replace("_", "-"): value for name, value in query.items()}
-        return self.session.get(self.base + "/", params={"list-type": "2", **spelled}, timeout=10)
+        return self.session.get(self.base + "/", params={"list-type": "2", **spelled}, timeout=60)
 
     def pages(self, **query: Any) -> Iterator[ElementTree.Element]:
         while True:

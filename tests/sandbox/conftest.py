@@ -25,7 +25,7 @@ class Client:
 
     def get(self, host: str, path: str, **query: Any) -> requests.Response:
         query = {name.rstrip("_"): value for name, value in query.items()}
-        return self._session.get(self.sandbox.hosts[host] + path, params=query, timeout=10)
+        return self._session.get(self.sandbox.hosts[host] + path, params=query, timeout=60)
 
     def spot(self, path: str, **query: Any) -> Any:
         return self.get("htx_spot_rest", path, **query).json()

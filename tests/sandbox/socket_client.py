@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import time
@@ -11,13 +12,9 @@ from typing import Any
 
 import aiohttp
 
+from tests.clocks import Wound
+
 Said = dict[str, Any]
-
-
-def wound(start: float, speed: float = 1.0) -> Callable[[], float]:
-    """A clock that was set to `start` (seconds since 1970) and runs at `speed`."""
-    began = time.monotonic()
-    return lambda: start + (time.monotonic() - began) * speed
 
 
 class Gone(Exception):
@@ -68,7 +65,7 @@ class Talk:
             self.gone = True
             raise Gone(None) from None
 
-    def frame(self, timeout: float = 5.0) -> bytes:
+    def frame(self, timeout: float = 20.0) -> bytes:
         """The next frame as it came; Gone if there is none any more, TimeoutError if there is none yet."""
         message = self._loop.run_until_complete(self._socket.receive(timeout))
         if message.type == aiohttp.WSMsgType.BINARY:
@@ -77,7 +74,7 @@ class Talk:
         self.gone = True
         raise Gone(message.data if message.type == aiohttp.WSMsgType.CLOSE else None)
 
-    def next(self, timeout: float = 5.0) -> Said:
+    def next(self, timeout: float = 20.0) -> Said:
         """The next message that is not a ping."""
         end = time.monotonic() + timeout
         while True:
@@ -92,7 +89,7 @@ class Talk:
             else:
                 return said
 
-    def until(self, wanted: Callable[[Said], Any], timeout: float = 5.0) -> Said:
+    def until(self, wanted: Callable[[Said], Any], timeout: float = 20.0) -> Said:
         """The first message for which something is true; the others are left aside."""
         end = time.monotonic() + timeout
         while True:
@@ -107,11 +104,15 @@ class Talk:
         return self.until(lambda heard: heard.get("id") == said["id"])
 
     def during(self, seconds: float) -> list[Said]:
-        """Everything that comes in that time but pings; less time if the server ends it (`gone`)."""
-        end, found = time.monotonic() + seconds, []
-        while time.monotonic() < end:
-            try:
-                found.append(self.next(max(0.001, end - time.monotonic())))
-            except (TimeoutError, Gone):
-                break
+        """Everything that comes in that time but pings; less time if the server ends it (`gone`).
+
+        Time in which the machine stands still does not count: nobody is told anything in it.
+        """
+        clock, found = Wound(0.0), []
+        while (passed := clock()) < seconds:
+            with contextlib.suppress(TimeoutError):
+                try:
+                    found.append(self.next(min(0.05, seconds - passed)))
+                except Gone:
+                    break
         return found

@@ -12,6 +12,7 @@ import requests
 
 from htxdata.sandbox import Faults, Market, Rule
 from htxdata.sandbox.faults import FILE_KINDS
+from tests.clocks import Hands
 from tests.sandbox.archive_client import ArchiveClient, archive, checksum_of, unzipped, window
 
 FOLDER = "data/klines/spot/daily/BTCUSDT/1min/"
@@ -30,8 +31,11 @@ def code(reply: requests.Response) -> tuple[int, str]:
 # -------------------------------------------------------------------------------------------------------- requests
 
 
-def test_refusals() -> None:
+def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     """throttle, error and ban speak S3's XML; a stall is late; a drop is a dead socket."""
+    hands = Hands()
+    for module in ("rest", "archive"):
+        monkeypatch.setattr(f"htxdata.sandbox.{module}.time", hands)
     rules = [
         Rule("throttle", times=1),
         Rule("error", after=1, times=1, status=500),
@@ -48,7 +52,7 @@ def test_refusals() -> None:
         with pytest.raises(requests.ConnectionError):
             client.get(KEY)
         assert [code(client.get(KEY)) for _ in range(2)] == [(403, "AccessDenied")] * 2
-        time.sleep(0.5)
+        hands.go(0.5)
         assert client.get(KEY).status_code == 200
         assert [one.status for one in client.sandbox.requests] == [503, 500, 200, 0, 403, 403, 200]
 
@@ -79,7 +83,7 @@ def test_a_cut_download_can_be_resumed() -> None:
         body = whole.get(KEY).content
     rules = Rule("cut", mode="length", times=1), Rule("cut", mode="gzip", after=1, times=1)
     with archive(faults=Faults(*rules)) as client:
-        with requests.get(f"{client.base}/{KEY}", stream=True, timeout=5) as reply:
+        with requests.get(f"{client.base}/{KEY}", stream=True, timeout=30) as reply:
             assert reply.headers["Content-Length"] == str(len(body))
             blocks: list[bytes] = []
             with pytest.raises(requests.exceptions.RequestException):
@@ -153,13 +157,14 @@ def test_every_takes_one_file_in_so_many_and_symbols_are_the_venues() -> None:
         assert len(client.sandbox.archive_keys(f"{other}ETHUSDT-1min-2024-01")) == 62
 
 
-def test_a_late_file_appears_while_we_wait() -> None:
+def test_a_late_file_appears_while_we_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("htxdata.sandbox.archive.time", hands := Hands())
     with archive(faults=Faults(Rule("late_file", path="/" + KEY, seconds=0.5))) as client:
         assert client.get(KEY).status_code == 404
         assert client.get(checksum_of(KEY)).status_code == 404
         assert "2024-01-05" not in days(client)
         assert len(days(client)) == 30
-        time.sleep(0.6)
+        hands.go(0.6)
         assert client.get(KEY).status_code == 200
         assert "2024-01-05" in days(client)
         assert client.sandbox.faults.fired == [("late_file", "htx_archive", "/" + KEY)]
@@ -198,10 +203,11 @@ def test_a_checksum_is_that_of_the_file_at_the_time() -> None:
         assert early == first != second == client.get(checksum_of(KEY)).text[:64]
 
 
-def test_a_file_is_replaced_after_some_seconds() -> None:
+def test_a_file_is_replaced_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("htxdata.sandbox.archive.time", hands := Hands())
     with archive(faults=Faults(Rule("replaced_file", 0.5, path=f"/{JANUARY}*", seconds=0.6))) as client:
         before = {one.key: one.etag for one in client.listed(JANUARY)}
-        time.sleep(0.7)
+        hands.go(0.7)
         after = {one.key: one.etag for one in client.listed(JANUARY)}
         changed = {key for key in before if before[key] != after[key]}
         assert 16 < len(changed) < 46

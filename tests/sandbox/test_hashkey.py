@@ -15,6 +15,7 @@ import websockets
 from htxdata.sandbox import Market, Sandbox, hashkey_index
 from htxdata.sandbox.hashkey_funding import coming
 from htxdata.sandbox.instruments import instant
+from tests.clocks import Hands
 
 NOON = instant("2026-06-01T12:00:30") // 10**6
 
@@ -146,7 +147,7 @@ def test_errors_in_both_spellings(exchange: Any, sandbox: Sandbox) -> None:
     base = sandbox.hosts["hashkey_rest"]
 
     def said(path: str) -> tuple[int, bytes]:
-        found = requests.get(base + path, timeout=10)
+        found = requests.get(base + path, timeout=30)
         return found.status_code, found.content
 
     assert said("/api/v1/exchangeInfo?symbol=NOPE") == (
@@ -180,12 +181,14 @@ def test_errors_in_both_spellings(exchange: Any, sandbox: Sandbox) -> None:
         exchange.publicGetApiV1ExchangeInfo({"symbol": "NOPE"})
 
 
-def test_who_goes_on_after_429_is_banned_with_418() -> None:
+def test_who_goes_on_after_429_is_banned_with_418(monkeypatch: pytest.MonkeyPatch) -> None:
     """No header says anything of it."""
     import requests
 
+    monkeypatch.setattr("htxdata.sandbox.rest.time", Hands())
+
     with Sandbox(limits={"hashkey_rest": 2}, ban_after=3) as strict:
-        told = [requests.get(strict.hosts["hashkey_rest"] + "/api/v1/ping", timeout=10) for _ in range(8)]
+        told = [requests.get(strict.hosts["hashkey_rest"] + "/api/v1/ping", timeout=30) for _ in range(8)]
         assert [one.status_code for one in told] == [200, 200, 429, 429, 429, 418, 418, 418]
         assert not [
             name for one in told for name in one.headers if "rate" in name.lower() or "retry" in name.lower()
@@ -276,7 +279,7 @@ def test_who_is_silent_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """V2 after so long without a frame of the client's, even while it streams; one that pings stays."""
     from htxdata.sandbox import hashkey_sockets
 
-    monkeypatch.setitem(hashkey_sockets.DEAF, "/quote/ws/v2", 1.5)
+    monkeypatch.setitem(hashkey_sockets.DEAF, "/quote/ws/v2", 3.0)
     with Sandbox(limits=False, ping_seconds=0.1) as live:
 
         async def last(pings: bool) -> bool:
@@ -284,7 +287,7 @@ def test_who_is_silent_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
                 live.hosts["hashkey_ws"] + "/quote/ws/v2", compression=None, close_timeout=0.2
             ) as line:
                 await line.send(V2 % "depth")
-                end = asyncio.get_running_loop().time() + 3.0
+                end = asyncio.get_running_loop().time() + (4.5 if pings else 60.0)
                 while asyncio.get_running_loop().time() < end:
                     try:
                         await asyncio.wait_for(line.recv(), 0.3)

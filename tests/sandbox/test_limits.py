@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from htxdata.sandbox import Sandbox
 from htxdata.sandbox.limits import HASHKEY, SPOT, SWAP, Door
+from tests.clocks import Hands
 
 KLINE = "/market/history/kline"
 
@@ -89,7 +90,8 @@ def test_wrong_limits_are_said(limits: dict[str, float]) -> None:
         Sandbox(limits=limits)
 
 
-def test_spot_refusals_on_the_wire() -> None:
+def test_spot_refusals_on_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("htxdata.sandbox.rest.time", Hands())
     with Sandbox(limits={SPOT: 3}, ban_after=6, ban_seconds=60) as sandbox, requests.Session() as session:
         url = sandbox.hosts[SPOT] + KLINE
         replies = [
@@ -108,7 +110,8 @@ def test_spot_refusals_on_the_wire() -> None:
         assert session.get(sandbox.hosts[SWAP] + "/api/v1/timestamp").status_code == 200
 
 
-def test_derivative_refusals_on_the_wire() -> None:
+def test_derivative_refusals_on_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("htxdata.sandbox.rest.time", Hands())
     with Sandbox(limits={SWAP: (2, 3.0)}) as sandbox, requests.Session() as session:
         url = sandbox.hosts[SWAP] + "/api/v1/timestamp"
         replies = [session.get(url) for _ in range(4)]
@@ -120,12 +123,11 @@ def test_derivative_refusals_on_the_wire() -> None:
         assert int(headers["ratelimit-reset"]) > 1_600_000_000_000
 
 
-def test_many_at_once_are_counted_one_by_one() -> None:
+def test_many_at_once_are_counted_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("htxdata.sandbox.rest.time", Hands())
     with Sandbox(limits={SWAP: 20}, ban_after=1000) as sandbox, ThreadPoolExecutor(4) as pool:
         url = sandbox.hosts[SWAP] + "/api/v1/timestamp"
-        replies = list(pool.map(lambda _: requests.get(url, timeout=5), range(60)))
+        replies = list(pool.map(lambda _: requests.get(url, timeout=20), range(60)))
         good = [reply for reply in replies if reply.status_code == 200 and reply.json()["status"] == "ok"]
-        times = sorted(one.time for one in sandbox.requests)
         assert len(good) + sandbox.violations == 60
-        if times[-1] - times[0] < 1.0:
-            assert len(good) == 20
+        assert len(good) == 20

@@ -9,8 +9,9 @@ import pytest
 from htxdata.sandbox import Market, Sandbox
 from htxdata.sandbox.permanent_market import baskets
 from htxdata.venues.permanent import gateway_pb2 as gateway
+from tests.clocks import Hands, Wound
 from tests.sandbox.conftest import NOON, Client
-from tests.sandbox.socket_client import Gone, Talk, wound
+from tests.sandbox.socket_client import Gone, Talk
 from tests.waits import until
 
 V = "htx-permanent"
@@ -140,8 +141,9 @@ def test_what_is_wrong_is_2002_with_a_word(still: Client, path: str, query: dict
     assert refusal(still, path, **query) == (2002, words)
 
 
-def test_a_hundred_requests_in_ten_seconds() -> None:
+def test_a_hundred_requests_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more is 429."""
+    monkeypatch.setattr("htxdata.sandbox.rest.time", Hands())
     with Sandbox(clock=lambda: NOON) as sandbox:
         client = Client(sandbox)
         codes = [client.get("permanent_rest", "/market/trades", symbol="btcusdt").status_code for _ in range(101)]
@@ -155,10 +157,10 @@ def test_a_hundred_requests_in_ten_seconds() -> None:
 class Heard(Talk):
     """A conversation whose frames protobuf reads."""
 
-    def result(self, timeout: float = 5.0) -> gateway.Result:
+    def result(self, timeout: float = 20.0) -> gateway.Result:
         return gateway.Result.FromString(self.frame(timeout))
 
-    def answer(self, seq: int, timeout: float = 5.0) -> gateway.Result:
+    def answer(self, seq: int, timeout: float = 20.0) -> gateway.Result:
         """What comes with that number; pings are answered, pushes passed over."""
         while True:
             found = self.result(timeout)
@@ -172,7 +174,7 @@ class Heard(Talk):
 
 def test_commands_and_their_answers() -> None:
     """Acks by number; client faults are 2002 and a word, no JSON is 2001 with neither number nor topic."""
-    with Sandbox(clock=wound(NOON)) as sandbox, Heard(sandbox.hosts["permanent_ws"] + "/ws") as talk:
+    with Sandbox(clock=Wound(NOON)) as sandbox, Heard(sandbox.hosts["permanent_ws"] + "/ws") as talk:
         said = [
             ("sub", "trades#btcusdt", 200, ""), ("sub", "candlestick#btcusdt@1m", 200, ""),
             ("sub", "mbp#btcusdt@5.s0", 200, ""), ("sub", "summary#btcusdt", 200, ""),
@@ -198,7 +200,7 @@ def test_commands_and_their_answers() -> None:
 
 def test_one_off_requests() -> None:
     """Candles of a span of seconds, the whole book, the newest trades."""
-    with Sandbox(clock=wound(NOON)) as sandbox, Heard(sandbox.hosts["permanent_ws"] + "/ws") as talk:
+    with Sandbox(clock=Wound(NOON)) as sandbox, Heard(sandbox.hosts["permanent_ws"] + "/ws") as talk:
         since = NOON // 60 * 60 - 600
         params = {"from": since, "to": since + 240}
         talk.say({"action": "req", "seq": 1, "ch": "candlestick#btcusdt@1m", "params": params})
@@ -221,7 +223,7 @@ def test_one_off_requests() -> None:
 
 def test_a_summary_is_of_the_day() -> None:
     """The sixth topic: it says no time."""
-    with Sandbox(clock=wound(NOON)) as sandbox, Heard(sandbox.hosts["permanent_ws"] + "/ws") as talk:
+    with Sandbox(clock=Wound(NOON)) as sandbox, Heard(sandbox.hosts["permanent_ws"] + "/ws") as talk:
         talk.say({"action": "sub", "seq": 1, "ch": "summary#btcusdt"})
         talk.answer(1)
         day = gateway.MarketSummary()
@@ -231,18 +233,26 @@ def test_a_summary_is_of_the_day() -> None:
         assert float(day.low) <= float(day.close) <= float(day.high)
 
 
-def test_two_pings_without_a_pong_end_it() -> None:
-    """A ping each twenty seconds (here: every 0.2); who answers stays, who does not is closed at the third."""
-    with Sandbox(clock=wound(NOON), ping_seconds=0.2) as sandbox:
+def test_two_pings_without_a_pong_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ping each twenty seconds; who answers stays, who does not is closed at the third."""
+    monkeypatch.setattr("htxdata.sandbox.websocket.time", hands := Hands())
+    with Sandbox(clock=Wound(NOON), ping_seconds=5.0) as sandbox:
         url = sandbox.hosts["permanent_ws"] + "/ws"
         with Heard(url) as silent:
-            assert [silent.result().action for _ in range(2)] == [gateway.PING] * 2
+            until(lambda: len(sandbox.sockets) == 1)  # from when on its pings are counted
+            for _ in range(2):
+                hands.go(20.0)
+                assert silent.result().action == gateway.PING
+            hands.go(20.0)
             with pytest.raises(Gone):
                 silent.result()
         with Heard(url) as polite:
-            for _ in range(5):
+            until(lambda: len(sandbox.sockets) == 2)
+            for answers in range(1, 6):
+                hands.go(20.0)
                 ping = gateway.Ping()
                 assert polite.result().data.Unpack(ping)
                 polite.say({"action": "pong", "ts": ping.ts})
+                until(lambda answers=answers: len(sandbox.commands) == answers)
         until(lambda: all(socket.closed for socket in sandbox.sockets))  # it notices in its own time that one left
         assert [socket.why for socket in sandbox.sockets] == ["unanswered pings", "client"]

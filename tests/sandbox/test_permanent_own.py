@@ -42,7 +42,7 @@ def asked(
     made = base64.b64encode(hmac.new(key.secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
     url = f"{base}{path}?{query}&Signature={quote(made, safe='')}"
     data = None if body is None else json.dumps(body).encode()
-    with urlopen(Request(url, data=data, method=method), timeout=10) as answer:
+    with urlopen(Request(url, data=data, method=method), timeout=30) as answer:
         return json.load(answer)
 
 

@@ -34,9 +34,9 @@ def test_serve_stops_on_a_signal_without_a_trace(number: int) -> None:
         assert child.stdout is not None
         url, seed = child.stdout.readline().split()
         assert seed == "3"
-        assert requests.get(url + "/htx-swap/api/v1/timestamp", timeout=5).status_code in range(200, 505)
+        assert requests.get(url + "/htx-swap/api/v1/timestamp", timeout=30).status_code in range(200, 505)
         child.send_signal(number)
-        out, err = child.communicate(timeout=10)
+        out, err = child.communicate(timeout=30)
     assert (child.returncode, out, err) == (0, f"over {int(number)}\n", "")
 
 
@@ -49,10 +49,10 @@ def test_nothing_is_left_behind() -> None:
     before = set(threading.enumerate())
     with Sandbox() as sandbox:
         port = sandbox.port
-        assert requests.get(sandbox.url + "/htx-swap/api/v1/timestamp", timeout=5).ok
+        assert requests.get(sandbox.url + "/htx-swap/api/v1/timestamp", timeout=30).ok
     assert set(threading.enumerate()) == before
     with Sandbox(port=port) as again:  # the port is free at once
-        assert requests.get(again.url + "/htx-swap/api/v1/timestamp", timeout=5).ok
+        assert requests.get(again.url + "/htx-swap/api/v1/timestamp", timeout=30).ok
 
 
 def test_hosts_are_those_of_the_configuration() -> None:
@@ -73,7 +73,7 @@ def test_hosts_are_those_of_the_configuration() -> None:
 
 def test_a_log_can_be_left_out() -> None:
     with Sandbox(log_requests=False) as sandbox:
-        assert requests.get(sandbox.url + "/htx-swap/api/v1/timestamp", timeout=5).ok
+        assert requests.get(sandbox.url + "/htx-swap/api/v1/timestamp", timeout=30).ok
         assert sandbox.requests == []
 
 

@@ -17,21 +17,21 @@ from cryptofeed.exchanges import Huobi, HuobiSwap
 from cryptofeed.symbols import Symbols
 
 from htxdata.sandbox import Sandbox
-from tests.sandbox.socket_client import wound
+from tests.clocks import Wound
 
 NOON = 1_780_315_230  # 2026-06-01 12:00:30 UTC
 
 
 @pytest.fixture(scope="module")
 def live() -> Iterator[Sandbox]:
-    with Sandbox(clock=wound(NOON)) as sandbox:
+    with Sandbox(clock=Wound(NOON)) as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Sandbox]:
     """Eight minutes in a second."""
-    with Sandbox(clock=wound(NOON, 480.0), limits=False) as sandbox:
+    with Sandbox(clock=Wound(NOON, 480.0), limits=False) as sandbox:
         yield sandbox
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from htxdata.sandbox import Faults, Rule, Sandbox
 from htxdata.sandbox.faults import FRAME_KINDS, KINDS, PRESETS
-from tests.sandbox.socket_client import Gone, Said, Talk, wound
+from tests.clocks import Hands, Wound
+from tests.sandbox.socket_client import Gone, Said, Talk
 
 NOON = 1_780_315_230  # 2026-06-01 12:00:30 UTC
 SPOT, SWAP = "htx_spot_ws", "htx_swap_ws"
@@ -25,7 +26,7 @@ FAST = {"sub": "market.BTC-USDT.depth.size_150.high_freq", "data_type": "increme
 
 
 def sandbox(*rules: Rule, **more: float) -> Sandbox:
-    return Sandbox(faults=Faults(*rules), limits=False, clock=wound(NOON, SPEED), **more)  # type: ignore[arg-type]
+    return Sandbox(faults=Faults(*rules), limits=False, clock=Wound(NOON, SPEED), **more)  # type: ignore[arg-type]
 
 
 def told(one: Sandbox, topic: str, count: int, path: str = "/feed") -> list[int]:
@@ -103,8 +104,9 @@ def test_a_broken_sequence() -> None:
     assert min(steps) == 1
 
 
-def test_a_disconnect() -> None:
+def test_a_disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
     """The socket is gone without a close frame; connections are refused for the seconds of the rule, REST is not."""
+    monkeypatch.setattr("htxdata.sandbox.websocket_harm.time", hands := Hands())
     with sandbox(Rule("disconnect", after=2, times=1, seconds=0.4, path="/ws")) as one:
         url = one.hosts[SPOT]
         with Talk(url + "/ws") as talk, Talk(url + "/feed") as other:
@@ -120,7 +122,7 @@ def test_a_disconnect() -> None:
                 Talk(url + "/ws").__enter__()
             other.next()
             Talk(url + "/feed").__exit__()
-            time.sleep(0.45)
+            hands.go(0.45)
             with Talk(url + "/ws") as again:
                 again.ask(sub=REFRESH)
                 for _ in range(3):
@@ -131,20 +133,24 @@ def test_a_disconnect_of_no_seconds_lets_in_at_once() -> None:
     with sandbox(Rule("disconnect", after=1, times=1, seconds=0)) as one:
         with Talk(one.hosts[SPOT] + "/ws") as talk:
             talk.ask(sub=REFRESH)
-            talk.during(1.0)
+            talk.during(20.0)
             assert talk.gone
         assert len(told(one, REFRESH, 2, "/ws")) == 2
 
 
-def test_silence() -> None:
+def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Data stops for the seconds of the rule, pings and acks go on, and what was not told is not told later."""
+    monkeypatch.setattr("htxdata.sandbox.websocket_harm.time", hands := Hands())
     with sandbox(Rule("silence", after=3, times=1, seconds=0.5), ping_seconds=0.1) as one:
         with Talk(one.hosts[SPOT] + "/ws") as talk:
             talk.ask(sub=REFRESH)
             before = [talk.next() for _ in range(3)]
-            assert talk.during(0.3) == []
+            assert talk.during(0.45) == []
             assert any("ping" in said for said in talk.heard)
+            hands.go(0.49)
             assert talk.ask(sub="market.ethusdt.mbp.refresh.5")["status"] == "ok"
+            assert REFRESH not in {said.get("ch") for said in talk.during(0.1)}
+            hands.go(0.01)
             after = talk.until(lambda said: said.get("ch") == REFRESH)
         assert after["ts"] - before[-1]["ts"] > 400 * SPEED
 
@@ -212,8 +218,10 @@ def test_heartbeats_and_acks_are_unharmed() -> None:
         with Talk(one.hosts[SPOT] + "/ws") as talk:
             for kind, symbol in kinds.items():
                 talk.say({"sub": f"market.{symbol}.mbp.refresh.5", "id": kind})
-            end = time.monotonic() + 0.4
-            while time.monotonic() < end:
+            clock, end = Wound(0.0), time.monotonic() + 20
+            some = lambda: broken >= 2 and len(pings) >= 2 and len(acks) == len(HARM)  # noqa: E731
+            while clock() < 0.4 or not some():
+                assert time.monotonic() < end
                 try:
                     said: Said = json.loads(gzip.decompress(talk.frame(0.1)))
                 except TimeoutError:

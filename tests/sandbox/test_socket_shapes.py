@@ -12,7 +12,8 @@ import pytest
 
 from htxdata.sandbox import Market, Sandbox
 from htxdata.sandbox.instruments import instant
-from tests.sandbox.socket_client import Said, Talk, wound
+from tests.clocks import Wound
+from tests.sandbox.socket_client import Said, Talk
 
 RUSH = instant("2026-06-01T12:10") // 10**6
 SPOT, SWAP = ("htx_spot_ws", "/ws"), ("htx_swap_ws", "/linear-swap-ws")
@@ -23,7 +24,7 @@ NOTICES = ("htx_swap_ws", "/linear-swap-notification")
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     """Twenty minutes in a second."""
-    with Sandbox(limits=False, clock=wound(RUSH, 1200.0)) as one:
+    with Sandbox(limits=False, clock=Wound(RUSH, 1200.0)) as one:
         yield one
 
 
@@ -110,7 +111,7 @@ def test_answers(shared: Path, sandbox: Sandbox, name: str, place: tuple[str, st
 def test_notices(shared: Path, sandbox: Sandbox, name: str, topic: str) -> None:
     with Talk(sandbox.hosts[NOTICES[0]] + NOTICES[1]) as talk:
         talk.say({"op": "sub", "cid": "1", "topic": topic})
-        said = talk.until(lambda heard: heard["op"] == "notify", 10.0)
+        said = talk.until(lambda heard: heard["op"] == "notify", 60.0)
     assert shape(said) == shape(sample(shared, name))
 
 
@@ -132,7 +133,7 @@ def test_an_empty_diff(shared: Path, sandbox: Sandbox) -> None:
     """Diffs without a change come now and then (sample spot-ws-mbp150-empty-push)."""
     with Talk(sandbox.hosts["htx_spot_ws"] + "/feed") as talk:
         talk.ask(sub="market.steemusdt.mbp.150")
-        said = talk.until(lambda heard: heard["tick"]["bids"] == heard["tick"]["asks"] == [], timeout=30.0)
+        said = talk.until(lambda heard: heard["tick"]["bids"] == heard["tick"]["asks"] == [], timeout=100.0)
     assert shape(said) == shape(sample(shared, "spot-ws-mbp150-empty-push"))
 
 

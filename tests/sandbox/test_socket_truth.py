@@ -11,7 +11,8 @@ import pytest
 
 from htxdata.sandbox import Market, Sandbox
 from htxdata.sandbox.linear_indicative import truth as funding_truth
-from tests.sandbox.socket_client import Said, Talk, wound
+from tests.clocks import Wound
+from tests.sandbox.socket_client import Said, Talk
 
 NOON = 1_780_315_230  # 2026-06-01 12:00:30 UTC
 SPOT, SWAP = "htx_spot_ws", "htx_swap_ws"
@@ -20,14 +21,14 @@ SPOT, SWAP = "htx_spot_ws", "htx_swap_ws"
 @pytest.fixture(scope="module")
 def live() -> Iterator[Sandbox]:
     """A sandbox whose clock runs five times too fast: its ticks of 50 ms are over in 10."""
-    with Sandbox(limits=False, clock=wound(NOON, 5.0)) as sandbox:
+    with Sandbox(limits=False, clock=Wound(NOON, 5.0)) as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Sandbox]:
     """A sandbox in which a minute is over in an eighth of a second, so that something happens."""
-    with Sandbox(limits=False, clock=wound(NOON, 480.0), funding_seconds=30.0) as sandbox:
+    with Sandbox(limits=False, clock=Wound(NOON, 480.0), funding_seconds=30.0) as sandbox:
         yield sandbox
 
 
@@ -282,7 +283,7 @@ def test_fundings(hasty: Sandbox, market: Market) -> None:
 def test_liquidations_of_all(market: Market) -> None:
     """Subscribed with `*`, every liquidation of every contract is told once, in its order, with Market's values."""
     symbols = market.symbols("htx-linear")
-    with Sandbox(limits=False, clock=wound(NOON, 7200.0)) as sandbox:
+    with Sandbox(limits=False, clock=Wound(NOON, 7200.0)) as sandbox:
         with Talk(sandbox.hosts[SWAP] + "/linear-swap-notification") as talk:
             talk.say({"op": "sub", "cid": "1", "topic": "public.*.liquidation_orders"})
             ack = talk.next()
