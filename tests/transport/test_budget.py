@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-import time
+from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +14,12 @@ import pytest
 from htxdata.config import HOSTS
 from htxdata.errors import ConfigError, LakeUnusable
 from htxdata.protocol import pacing
+from htxdata.protocol.pacing import SECOND_NS
 from htxdata.transport import stampfile
 from htxdata.transport.budget import Budget, GaveUpWaiting
+from tests.clocks import Watch, Wound
 from tests.transport.conftest import FakeTime
+from tests.waits import until
 
 MakeBudget = Callable[..., Budget]
 
@@ -252,21 +255,23 @@ def test_threads_share_it(tmp_path: Path) -> None:
     def hungry(number: int) -> None:
         try:
             while True:
-                budget.acquire(stop.is_set)
-                sent.append((time.monotonic_ns(), number))
+                sent.append((budget.acquire(stop.is_set).stamp, number))
         except GaveUpWaiting:
             return
 
     threads = [threading.Thread(target=hungry, args=(n,)) for n in range(4)]
     for thread in threads:
         thread.start()
-    time.sleep(0.8)
-    stop.set()
-    began = time.monotonic()
-    for thread in threads:
-        thread.join(5)
-    assert time.monotonic() - began < 0.5
-    assert 15 <= len(sent) <= 50  # 41 on a machine with nothing else to do
+    clock = Wound(0.0)
+    until(lambda: clock() >= 0.8)
+    with Watch() as watch:
+        stop.set()
+        for thread in threads:
+            thread.join(20)
+    assert watch.seconds < 0.5
+    assert len(sent) >= 15  # 41 on a machine with nothing else to do
+    stamps = sorted(stamp for stamp, _ in sent)
+    assert max(bisect_left(stamps, at + SECOND_NS) - n for n, at in enumerate(stamps)) <= 50
     assert max(shares := [sum(who == n for _, who in sent) for n in range(4)]) - min(shares) <= 4
 
 

@@ -21,8 +21,10 @@ from htxdata.protocol.wire import Fault, LimitHeaders, Reply, Request
 from htxdata.transport.budget import Budget
 from htxdata.transport.http import Client, target_of
 from htxdata.transport.line import Limits, gunzip
+from tests.clocks import Watch
 from tests.transport.conftest import FakeTime
 from tests.transport.local_venue import OK, LocalVenue, answer
+from tests.waits import until
 
 HTX_SWAP = LimitHeaders(remaining="ratelimit-remaining", reset="ratelimit-reset")
 PAGE = Request("/market/history/kline", (("symbol", "btcusdt"), ("period", "1min")))
@@ -247,15 +249,33 @@ def test_what_mends_itself(venue: LocalVenue, make: MakeClient, fake: FakeTime, 
     assert fake.slept == [0.5]
 
 
-def test_silence_ends(venue: LocalVenue, make: MakeClient) -> None:
+@pytest.fixture
+def soon(make: MakeClient, fake: FakeTime) -> Callable[..., Client]:
+    """A client that has these limits for its first attempt, and for the next one all the time it takes."""
+
+    def soon(**limits: float) -> Client:
+        def sleep(seconds: float) -> None:
+            fake.sleep(seconds)
+            client._lines._limits = Limits()
+
+        client = make(limits=Limits(**limits), sleep=sleep)
+        return client
+
+    return soon
+
+
+def test_silence_ends(venue: LocalVenue, soon: Callable[..., Client]) -> None:
     gone = threading.Event()
-    assert_mended(venue, make(limits=Limits(silence_s=0.1)), lambda peer: gone.wait(0.5))
+    try:
+        assert_mended(venue, soon(silence_s=0.1), lambda peer: gone.wait(60))
+    finally:
+        gone.set()
 
 
 @pytest.mark.parametrize(
     "head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"], ids=["in-head", "in-body"]
 )
-def test_a_trickle_ends(venue: LocalVenue, make: MakeClient, head: bytes) -> None:
+def test_a_trickle_ends(venue: LocalVenue, soon: Callable[..., Client], head: bytes) -> None:
     """Each byte is in time, the whole is not."""
 
     def trickle(peer: socket.socket) -> None:
@@ -264,9 +284,9 @@ def test_a_trickle_ends(venue: LocalVenue, make: MakeClient, head: bytes) -> Non
             peer.sendall(bytes([byte]))
             time.sleep(0.02)
 
-    began = time.monotonic()
-    assert_mended(venue, make(limits=Limits(silence_s=5, total_s=0.3)), trickle)
-    assert time.monotonic() - began < 1.5
+    with Watch() as watch:
+        assert_mended(venue, soon(silence_s=5, total_s=0.3), trickle)
+    assert watch.seconds < 1.5
 
 
 def test_an_idle_connection_that_was_closed_is_no_fault(
@@ -368,11 +388,19 @@ def test_stop_ends_every_wait(venue: LocalVenue, tmp_path: Path, said: bytes) ->
     venue.script.extend([said] * 9)
     stop = threading.Event()
     with Client(venue.url, Budget("v", 1e6, tmp_path), judge, stop=stop, jitter=lambda: 0.999) as client:
-        threading.Timer(0.2, stop.set).start()
-        began = time.monotonic()
-        with pytest.raises(Unreachable, match="stopped"):
-            client.get(PAGE)
-    assert time.monotonic() - began < 0.6
+
+        def ends() -> None:
+            until(lambda: venue.heard)
+            time.sleep(0.2)
+            stop.set()
+
+        ending = threading.Thread(target=ends)
+        with Watch() as watch:
+            ending.start()
+            with pytest.raises(Unreachable, match="stopped"):
+                client.get(PAGE)
+        ending.join()
+    assert watch.seconds < 0.6
 
 
 def test_a_proxy_is_asked_for_the_whole_url(
