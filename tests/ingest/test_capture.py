@@ -6,7 +6,8 @@ import asyncio
 import gzip
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import compress, pairwise
@@ -51,16 +52,14 @@ def hurried(speed: float = SPEED) -> Any:
     return Wound(time.time() - 7200, speed)
 
 
-def listen(
-    sandbox: Sandbox, folder: Path, venue: str, feeds: Sequence[str], symbols: Sequence[str], seconds: float,
-    said: list[str] | None = None, levels: int | None = None, enough: Callable[[], object] = lambda: True,
-    **more: Any,
-) -> Captured:  # fmt: skip
-    """For so many seconds from the first connection on, and until there was enough of what it is about.
+@contextmanager
+def set_after(
+    seconds: float, sandbox: Sandbox, enough: Callable[[], object] = lambda: True
+) -> Iterator[threading.Event]:
+    """An event for who listens: set so many seconds after the first connection, and when there was enough of it.
 
     Seconds in which the machine stood still do not count: nothing comes in them.
     """
-    say = (lambda text: None) if said is None else said.append
     stop, over, before = threading.Event(), threading.Event(), len(sandbox.sockets)
 
     def watch() -> None:
@@ -74,17 +73,27 @@ def listen(
     watching = threading.Thread(target=watch)
     watching.start()
     try:
-        with Session(settings_for(sandbox, folder), say=say) as session:
-            wanted = Wanted(venue, tuple(feeds), tuple(symbols), levels=levels)
-            return capture(wanted, session, stop, **more)
+        yield stop
     finally:
         over.set()
         watching.join()
 
 
-def back(sandbox: Sandbox) -> bool:
-    """Whether a connection was lost, and the next one has told something."""
-    return len(sandbox.sockets) > 1 and sandbox.sockets[-1].data > 5
+def listen(
+    sandbox: Sandbox, folder: Path, venue: str, feeds: Sequence[str], symbols: Sequence[str], seconds: float,
+    said: list[str] | None = None, levels: int | None = None, enough: Callable[[], object] = lambda: True,
+    **more: Any,
+) -> Captured:  # fmt: skip
+    """For so many seconds from the first connection on, and until there was enough of what it is about."""
+    say = (lambda text: None) if said is None else said.append
+    with Session(settings_for(sandbox, folder), say=say) as session, set_after(seconds, sandbox, enough) as stop:
+        wanted = Wanted(venue, tuple(feeds), tuple(symbols), levels=levels)
+        return capture(wanted, session, stop, **more)
+
+
+def back(sandbox: Sandbox, frames: int = 5) -> bool:
+    """Whether a connection was lost, and the next one has told more than so many frames."""
+    return len(sandbox.sockets) > 1 and sandbox.sockets[-1].data > frames
 
 
 def heard_whole(lake: Path, series: Series) -> tuple[int, int]:

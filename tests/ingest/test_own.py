@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from htxdata.store.footer import Span
 from htxdata.store.partition import Store
 from htxdata.timeline import DAY, HOUR, SECOND, Window, iso
 from htxdata.venues import venue
+from tests.clocks import Wound
+from tests.ingest.test_capture import back, set_after
 from tests.truth import assert_covers, files, fill, settings_for, stored
 
 FILLS = (
@@ -67,9 +70,9 @@ def spans(lake: Path, series: Series) -> list[Span]:
 
 
 def hurried(speed: float = 35.0) -> Any:
-    """A clock 290 seconds behind ours that gains on it: it is trusted as long as a test takes."""
-    began, before = time.monotonic(), time.time() - 290
-    return lambda: before + (time.monotonic() - began) * speed
+    """A clock 290 seconds behind ours that gains on it until it is as much ahead: it is trusted all the time."""
+    gaining = Wound(time.time() - 290, speed)
+    return lambda: min(gaining(), time.time() + 290)
 
 
 def open_session(sandbox: Sandbox, folder: Path) -> Session:
@@ -343,10 +346,12 @@ def test_a_refused_key_ends_the_run_at_once(
 
 
 def listen(
-    sandbox: Sandbox, folder: Path, feeds: tuple[str, ...], symbols: tuple[str, ...], seconds: float
-) -> Captured:
-    with Session(settings_for(sandbox, folder), say=lambda text: None) as session:
-        return capture(Wanted("htx-spot", feeds, symbols), session, threading.Event(), seconds=seconds)
+    sandbox: Sandbox, folder: Path, feeds: tuple[str, ...], symbols: tuple[str, ...], seconds: float,
+    enough: Callable[[], object] = lambda: True,
+) -> Captured:  # fmt: skip
+    settings = settings_for(sandbox, folder)
+    with Session(settings, say=lambda text: None) as session, set_after(seconds, sandbox, enough) as stop:
+        return capture(Wanted("htx-spot", feeds, symbols), session, stop)
 
 
 def test_fills_and_balances_as_they_come(tmp_path: Path) -> None:
@@ -465,12 +470,12 @@ def test_what_was_lost_comes_by_rest(tmp_path: Path) -> None:
     """A connection is dropped and kept away: the fills of that time are asked for, and the gap is healed."""
     faults = Faults(
         # Not the first frames: on a busy machine they come late, and before them nothing is lost.
-        Rule("disconnect", between=(2.0, 9.0), after=2, times=1, seconds=1.0, topic="trade.clearing#*usdt#1")
+        Rule("disconnect", between=(2.0, 60.0), after=2, times=1, seconds=1.0, topic="trade.clearing#*usdt#1")
     )
     with Sandbox(
         seed=5, limits=False, own_seconds=10, ping_seconds=0.2, faults=faults, clock=hurried()
     ) as sandbox:
-        done = listen(sandbox, tmp_path, ("own_fills",), ("btcusdt", "ethusdt"), 6)
+        done = listen(sandbox, tmp_path, ("own_fills",), ("btcusdt", "ethusdt"), 6, lambda: back(sandbox, 0))
         assert done.reconnects >= 1
         assert done.complete, done
         assert done.healed == 2
@@ -546,12 +551,12 @@ def test_what_was_lost_a_moment_ago_is_awaited(tmp_path: Path, monkeypatch: pyte
 
 def test_the_gap_of_all_symbols_is_healed_too(tmp_path: Path) -> None:
     """What a topic of all symbols lost is asked for symbol by symbol, and known for all of them together."""
-    rule = Rule("disconnect", between=(2.0, 9.0), after=2, times=1, seconds=1.0, topic="trade.clearing#*#1")
+    rule = Rule("disconnect", between=(2.0, 60.0), after=2, times=1, seconds=1.0, topic="trade.clearing#*#1")
     faults = Faults(rule)
     with Sandbox(
         seed=5, limits=False, own_seconds=10, ping_seconds=0.2, faults=faults, clock=hurried()
     ) as sandbox:
-        done = listen(sandbox, tmp_path, ("own_fills",), ("*",), 6)
+        done = listen(sandbox, tmp_path, ("own_fills",), ("*",), 6, lambda: back(sandbox, 0))
         assert done.complete, done
         found = spans(tmp_path / "lake", Series("own_fills", "htx-spot", "*"))
         start, end = found[0].start, found[-1].end

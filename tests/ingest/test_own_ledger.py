@@ -28,8 +28,10 @@ from htxdata.sandbox.own import ACCOUNT, OTHERS
 from htxdata.store.partition import Store
 from htxdata.timeline import DAY, HOUR, SECOND, iso
 from htxdata.venues import venue
+from tests.clocks import Wound
 from tests.ingest.test_own import ROUGH, hurried
 from tests.truth import assert_covers, files, fill, settings_for, stored
+from tests.waits import until
 
 UPDATES = Series("own_account_updates", "htx-spot", "*")
 RECORD = ("change_time", "currency", "change_type", "amount", "balance", "available", "record_id")
@@ -253,14 +255,20 @@ def test_whoever_comes_first_tells(tmp_path: Path) -> None:
         with Session(settings, say=lambda text: None) as session:
             stop = threading.Event()
             captures = threading.Thread(
-                target=capture, args=(wanted, session, stop), kwargs={"seconds": 5, "distil_every": 60.0}
+                target=capture, args=(wanted, session, stop), kwargs={"distil_every": 60.0}
             )
             began = sandbox.now()
             captures.start()
-            time.sleep(2.5)
-            with Session(settings, say=lambda text: None) as beside:
-                assert backfill([asked(began)], beside).complete
-            captures.join()
+            try:
+                listening = Wound(0.0)
+                until(lambda: listening() >= 2.5, 60)
+                with Session(settings, say=lambda text: None) as beside:
+                    assert backfill([asked(began)], beside).complete
+                listening = Wound(0.0)
+                until(lambda: listening() >= 2.5, 60)
+            finally:
+                stop.set()
+                captures.join()
         with Session(settings, say=lambda text: None) as after:
             assert backfill([asked(began)], after).complete
         found = assert_told_once(tmp_path / "lake", sandbox)

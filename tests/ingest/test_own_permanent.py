@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from htxdata.market import Series
 from htxdata.sandbox import SANDBOX_KEY, ApiKey, Faults, Rule, Sandbox
 from htxdata.store.partition import Store
 from htxdata.timeline import DAY, HOUR, MINUTE, iso
+from tests.clocks import Wound
+from tests.ingest.test_capture import back, set_after
 from tests.truth import assert_covers, configuration, files, fill, settings_for, stored
 
 VENUE = "htx-permanent"
@@ -114,17 +116,18 @@ def test_the_account(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def hurried(speed: float = 35.0) -> Any:
-    """A clock 290 seconds behind ours that gains on it: it is trusted as long as a test takes."""
-    began, before = time.monotonic(), time.time() - 290
-    return lambda: before + (time.monotonic() - began) * speed
+    """A clock 290 seconds behind ours that gains on it until it is as much ahead: it is trusted all the time."""
+    gaining = Wound(time.time() - 290, speed)
+    return lambda: min(gaining(), time.time() + 290)
 
 
 def listen(
-    sandbox: Sandbox, folder: Path, seconds: float, symbols: tuple[str, ...] = ("btcusdt", "ethusdt")
-) -> Captured:
-    with Session(settings_for(sandbox, folder), say=lambda text: None) as session:
-        wanted = Wanted(VENUE, ("own_fills",), symbols)
-        return capture(wanted, session, threading.Event(), seconds=seconds)
+    sandbox: Sandbox, folder: Path, seconds: float, symbols: tuple[str, ...] = ("btcusdt", "ethusdt"),
+    enough: Callable[[], object] = lambda: True,
+) -> Captured:  # fmt: skip
+    settings = settings_for(sandbox, folder)
+    with Session(settings, say=lambda text: None) as session, set_after(seconds, sandbox, enough) as stop:
+        return capture(Wanted(VENUE, ("own_fills",), symbols), session, stop)
 
 
 def test_fills_as_they_come(tmp_path: Path) -> None:
@@ -150,11 +153,11 @@ def test_fills_as_they_come(tmp_path: Path) -> None:
 @pytest.mark.wide
 def test_what_was_lost_comes_by_rest(tmp_path: Path) -> None:
     """A connection is dropped and kept away: the fills of that time are asked for, and the gap is healed."""
-    rule = Rule("disconnect", between=(2.0, 9.0), after=2, times=1, seconds=1.0, topic="orders#*usdt")
+    rule = Rule("disconnect", between=(2.0, 60.0), after=2, times=1, seconds=1.0, topic="orders#*usdt")
     with Sandbox(
         seed=5, limits=False, own_seconds=10, ping_seconds=0.05, faults=Faults(rule), clock=hurried()
     ) as sandbox:
-        done = listen(sandbox, tmp_path, 5, ("btcusdt",))
+        done = listen(sandbox, tmp_path, 5, ("btcusdt",), lambda: back(sandbox, 0))
         assert (done.reconnects >= 1, done.complete, done.healed) == (True, True, 1), done
         series = Series("own_fills", VENUE, "btcusdt")
         found = Store(tmp_path / "lake").coverage(series)
