@@ -29,7 +29,7 @@ def test_a_capture_says_what_it_heard_and_the_lake_has_it(
     """Nothing on stdout; an account on stderr; exit code 0; distil has nothing left to do."""
     with Sandbox(clock=hurried()) as sandbox:
         config = ["--config", str(configuration(sandbox, tmp_path))]
-        words = ["capture", "--venue", "htx-linear", "--feed", "tr*", "--symbol", "BTC-USDT", "--for", "2s"]
+        words = ["capture", "--venue", "htx-linear", "--feed", "tr*", "--symbol", "BTC-USDT", "--for", "4s"]
         assert main([*config, *words]) == 0
         out, err = capsys.readouterr()
         assert out == ""

@@ -14,6 +14,7 @@ import pytest
 from htxdata.market import Series
 from htxdata.sandbox import SANDBOX_KEY, Faults, Rule, Sandbox
 from htxdata.store.partition import Store
+from tests.clocks import Watch
 from tests.truth import assert_candles, configuration, strays
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,10 +44,10 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_committed(tmp_path: Path, stall
         while len(sandbox.requests) < 40 and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        out, err = process.communicate(timeout=30)
+        with Watch() as watch:
+            out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (130, ""), err
-        assert time.monotonic() - began < (7 if stalled else 4)
+        assert watch.seconds < (7 if stalled else 4)
         assert "interrupted; what was committed stays" in err
         assert "Traceback" not in err
         committed = sum(span.rows for span in Store(tmp_path / "lake").coverage(SERIES))
@@ -95,6 +96,6 @@ def test_the_sandbox_command_serves_until_it_is_told_to_stop(tmp_path: Path, num
         assert (filling.returncode in (0, 3), out) == (True, ""), err
     finally:
         serving.send_signal(number)
-        out, err = serving.communicate(timeout=10)
+        out, err = serving.communicate(timeout=60)
     assert (serving.returncode, "Traceback" in err) == (code, False), err
     assert f"the key {SANDBOX_KEY.access} and the secret {SANDBOX_KEY.secret}" in err

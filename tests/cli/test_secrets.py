@@ -69,7 +69,7 @@ COMMANDS = (
     ),
     (["snapshot", "own_balances", "--venue", "htx-spot"], (0, 3)),
     (["capture", "--venue", "htx-spot", "--feed", "own_*", "--symbol", "*", "--for", "4s"], (0, 3)),
-    (["capture", "--venue", "hashkey", "--feed", "own_*", "--symbol", "*", "--for", "4s"], (0, 3)),
+    (["capture", "--venue", "hashkey", "--feed", "own_*", "--symbol", "*", "--for", "8s"], (0, 3)),
     (["doctor", "--json"], (0, 3)),
     (["coverage", "--json"], (0,)),
     (["query", "select * from own_fills", "--format", "json"], (0,)),

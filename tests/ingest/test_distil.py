@@ -7,7 +7,6 @@ import gzip
 import json
 import shutil
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from htxdata.store.partition import Store
 from htxdata.store.reel import Reel
 from htxdata.timeline import SECOND, parse_instant
 from htxdata.venues import venue
+from tests.waits import until
 
 T0 = parse_instant("2024-03-05T10:00:00Z")
 SKEW = 40_000
@@ -393,9 +393,7 @@ def test_a_second_distil_waits_and_says_so(store: Store, tape: Path, run: Run) -
     with memory_module.alone(store.root, said.append):
         thread = threading.Thread(target=lambda: distil(store, tape, say=said.append))
         thread.start()
-        deadline = time.monotonic() + 5
-        while not said and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: said)
         assert said == ["another distil of this lake is under way: waiting for it"]
         assert rows(store, TRADES) == []
     thread.join()

@@ -28,6 +28,7 @@ from htxdata.transport.budget import Budget
 from htxdata.venues import venue
 from htxdata.venues.hashkey import funding
 from tests.truth import fill, klines, settings_for, stored, verdicts
+from tests.waits import until
 
 HASHKEY = venue("hashkey")
 PERPETUALS = ("BTCUSDT-PERPETUAL", "ETHUSDT-PERPETUAL", "DOGEUSDT-PERPETUAL")
@@ -102,9 +103,17 @@ def test_a_429_is_a_pause_for_everybody(tmp_path: Path) -> None:
     """A minute where the venue says nothing, and as long as it says where it does: then all is there."""
     silent = Faults(Rule("throttle", times=1, mode="bare"))
     with Sandbox(seed=5, limits=False, faults=silent) as sandbox, Session(settings_for(sandbox, tmp_path)) as session:
-        threading.Timer(1.0, session.stop.set).start()
+
+        def stop() -> None:
+            until(lambda: [one.status for one in sandbox.requests] == [429])
+            time.sleep(1.0)
+            session.stop.set()
+
+        stopping = threading.Thread(target=stop)
+        stopping.start()
         with pytest.raises(Unreachable, match="stopped"):  # it would have waited a minute
             session.get(HASHKEY, Ask("/api/v1/ping"))
+        stopping.join()
         assert [one.status for one in sandbox.requests] == [429]
         budget = Budget(f"127.0.0.1:{sandbox.port}/hashkey", 10_000.0)
         assert 55 < budget.paused_for() <= 60
