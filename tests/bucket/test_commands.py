@@ -101,7 +101,7 @@ def test_what_is_captured_goes_to_the_tape_and_from_there_into_the_bucket(
     monkeypatch.setenv("HTXDATA_LAKE", lake)
     with Sandbox(clock=hurried()) as sandbox:
         config = ["--config", str(configuration(sandbox, tmp_path))]
-        words = ["capture", "--venue", "htx-linear", "--feed", "trades", "--symbol", "BTC-USDT", "--for", "1.5s"]
+        words = ["capture", "--venue", "htx-linear", "--feed", "trades", "--symbol", "BTC-USDT", "--for", "3s"]
         assert main([*config, *words]) in (0, 3), capsys.readouterr().err  # 3: a busy machine lost the connection
         assert list((tmp_path / "tape").rglob("*.reel")), "the tape is local"
         series = Series("trades", "htx-linear", "BTC-USDT")

@@ -64,7 +64,7 @@ def test_a_recorded_session_arrives_whole(
     with Sandbox(replay=replay, replay_speed=0.0) as sandbox:
         with Session(settings_for(sandbox, tmp_path), say=lambda text: None) as session:
             wanted = Wanted("htx-spot", ("trades", "book"), tuple(symbols))
-            done = capture(wanted, session, over, seconds=20.0, on_status=look)
+            done = capture(wanted, session, over, seconds=100.0, on_status=look)
     assert (done.quarantined, done.refused, done.gaps) == (0, {}, [])
 
     frames = [body for path in reel.reels(tmp_path / "tape") for _, found in reel.read(path)

@@ -418,9 +418,9 @@ def test_fills_without_fees_as_they_come(
     names = (*FILLS, "client_order_id", "source")
     lake, other, hours = tmp_path / "lake", tmp_path / "other", Hours(monkeypatch)
     with Sandbox(seed=5, limits=False, own_seconds=10, ping_seconds=0.3, clock=hours.now) as sandbox:
-        with Session(settings_for(sandbox, tmp_path), say=lambda text: None, stop=hours) as session:
-            wanted = Wanted(name, ("own_fills",), (asked,))
-            done = capture(wanted, session, threading.Event(), seconds=4)
+        settings = settings_for(sandbox, tmp_path)
+        with Session(settings, say=lambda text: None, stop=hours) as session, set_after(4, sandbox) as stop:
+            done = capture(Wanted(name, ("own_fills",), (asked,)), session, stop)
         assert done.complete, done
         distil(Store(other), tmp_path / "tape", say=lambda text: None)
         count = 0
@@ -504,6 +504,8 @@ class Hours(threading.Event):
         super().__init__()
         self.since, self.before, self.speed, self.skipped = time.monotonic(), time.time(), 35.0, 0.0
         monkeypatch.setattr(time, "time_ns", lambda: int(self.now() * 1e9))
+        # What is signed for HashKey is taken for five seconds, which would be a seventh of one here.
+        monkeypatch.setattr("htxdata.sandbox.hashkey_own._WINDOW", "300000")
 
     def now(self) -> float:
         return self.before + (time.monotonic() - self.since) * self.speed + self.skipped
