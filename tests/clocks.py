@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 import threading
 import time
 from bisect import bisect
 from collections.abc import Coroutine
 from math import inf
+from pathlib import Path
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -27,13 +29,13 @@ class Wound:
     """
 
     def __init__(self, start: float, speed: float = 1.0) -> None:
-        self._speed, self._lock = speed, threading.Lock()
+        self.speed, self._lock = speed, threading.Lock()
         self._looks = [(time.monotonic(), start)]
 
     def __call__(self) -> float:
         with self._lock:
             at, (last, now) = time.monotonic(), self._looks[-1]
-            self._looks.append((at, now + min(at - last, _LOOKED_S) * self._speed))
+            self._looks.append((at, now + min(at - last, _LOOKED_S) * self.speed))
             return self._looks[-1][1]
 
     def was(self, at: float) -> float:
@@ -84,11 +86,12 @@ class Calm(asyncio.SelectorEventLoop):
 class Watch:
     """Seconds that went by in a ``with`` block; not those in which the machine was with others, however it came.
 
-    For a claim that something does not wait. What is claimed to wait is measured by any clock.
+    For a claim that something does not wait. What is claimed to wait is measured by any clock. ``own`` are the seconds
+    that a process would have taken on a machine of its own: of many that want to run each has its share.
     """
 
     def __enter__(self) -> Watch:
-        self.seconds = 0.0
+        self.seconds = self.own = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="watch")
         self._thread.start()
@@ -99,10 +102,12 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        clock = Wound(0.0)
-        while not self._over.wait(0.01):
-            self.seconds = clock()
-        self.seconds = clock()
+        clock, over = Wound(0.0), False
+        while not over:
+            over = self._over.wait(0.01)
+            before, self.seconds = self.seconds, clock()
+            running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1  # all but this thread
+            self.own += (self.seconds - before) * min(1.0, len(os.sched_getaffinity(0)) / max(1, running))
 
 
 def calmly(main: Coroutine[Any, Any, _T]) -> _T:

@@ -103,16 +103,17 @@ class Talk:
         self.say(said)
         return self.until(lambda heard: heard.get("id") == said["id"])
 
-    def during(self, seconds: float) -> list[Said]:
-        """Everything that comes in that time but pings; less time if the server ends it (`gone`).
+    def during(self, seconds: float, enough: Callable[[list[Said]], object] = lambda found: True) -> list[Said]:
+        """Everything that comes in that time but pings; less time if the server ends it (`gone`), more until it is
+        `enough` (20 seconds at most).
 
         Time in which the machine stands still does not count: nobody is told anything in it.
         """
-        clock, found = Wound(0.0), []
-        while (passed := clock()) < seconds:
+        clock, found = Wound(0.0), list[Said]()
+        while (passed := clock()) < seconds or (passed < 20 and not enough(found)):
             with contextlib.suppress(TimeoutError):
                 try:
-                    found.append(self.next(min(0.05, seconds - passed)))
+                    found.append(self.next(0.05 if passed > seconds else min(0.05, seconds - passed)))
                 except Gone:
                     break
         return found
