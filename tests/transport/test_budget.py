@@ -264,15 +264,17 @@ def test_threads_share_it(tmp_path: Path) -> None:
         thread.start()
     clock = Wound(0.0)
     until(lambda: clock() >= 0.8)
+    assert len(sent) >= 15  # 41 on a machine with nothing else to do
+    until(lambda: len(sent) >= 120, 60)
     with Watch() as watch:
         stop.set()
         for thread in threads:
             thread.join(20)
     assert watch.seconds < 0.5
-    assert len(sent) >= 15  # 41 on a machine with nothing else to do
     stamps = sorted(stamp for stamp, _ in sent)
     assert max(bisect_left(stamps, at + SECOND_NS) - n for n, at in enumerate(stamps)) <= 50
-    assert max(shares := [sum(who == n for _, who in sent) for n in range(4)]) - min(shares) <= 4
+    # Of 41 it were 4: whom the machine lets wait misses a turn or two, and sooner or later it is everybody.
+    assert max(shares := [sum(who == n for _, who in sent) for n in range(4)]) - min(shares) <= 4 * len(sent) / 41
 
 
 def test_a_child_of_a_fork_does_not_share_its_parents_lock(tmp_path: Path) -> None:
