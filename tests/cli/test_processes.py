@@ -32,7 +32,9 @@ def begin(config: Path, *words: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("stalled", [False, True], ids=["at work", "while the exchange stalls"])
+@pytest.mark.parametrize(
+    "stalled", [False, pytest.param(True, marks=pytest.mark.wide)], ids=["at work", "while the exchange stalls"]
+)
 def test_ctrl_c_ends_with_130_and_keeps_what_was_committed(tmp_path: Path, stalled: bool) -> None:
     """SIGINT in the middle of a backfill: exit code 130 soon, one sentence, no traceback; what was committed stays, and
     the same command goes on from there to the whole range without a stray file."""

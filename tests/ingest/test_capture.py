@@ -165,7 +165,7 @@ def assert_books(
     ("venue", "symbols"),
     [
         ("htx-spot", ("btcusdt", "ethusdt")),
-        ("htx-linear", ("BTC-USDT", "DOGE-USDT")),
+        pytest.param("htx-linear", ("BTC-USDT", "DOGE-USDT"), marks=pytest.mark.wide),
         pytest.param("htx-inverse", ("BTC-USD", "ETH-USD"), marks=pytest.mark.wide),
         pytest.param("htx-futures", (a_future(), a_future(alias="CW")), marks=pytest.mark.slow),
         pytest.param("hashkey", ("ETHUSDT", "BTCUSDT-PERPETUAL"), marks=pytest.mark.wide),
@@ -217,6 +217,7 @@ def test_rebuilt_books_are_the_exchanges(tmp_path: Path) -> None:
         assert stored(tmp_path / "lake", Series("capture_gaps", venue, "btcusdt")) == {}
 
 
+@pytest.mark.wide
 def test_books_of_other_depths(tmp_path: Path) -> None:
     """20 levels where the venue gives them; of the pair to which it refuses them, 150."""
     with Sandbox() as sandbox:
@@ -233,6 +234,7 @@ def test_books_of_other_depths(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")} == before
 
 
+@pytest.mark.wide
 def test_whole_books_where_nothing_better_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A numbered book that is refused to every pair: the whole books of the step depth are heard, and are the
     exchange's."""
@@ -624,6 +626,7 @@ def _no_reel(*where: object) -> reel.Reel:
     raise StoreError("the disk is full")
 
 
+@pytest.mark.wide
 def test_a_venue_whose_clock_is_ahead_is_no_wrong_usage(tmp_path: Path) -> None:
     """A gap ends in our future by its clock: the ladder is asked as far as our now, and the account is given."""
     clock = Wound(time.time() + 3600, SPEED)

@@ -65,6 +65,7 @@ def test_what_is_liquidated_of_a_coin_is_told_on_one_topic(tmp_path: Path) -> No
         assert all(Store(lake).coverage(Series("liquidations", "htx-futures", name)) == [] for name in others)
 
 
+@pytest.mark.wide
 def test_a_capture_hands_over_at_a_roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An alias is heard by the contract's own name; when it rolls, its next contract is heard beside it."""
     clock = Wound((ROLL - 40 * SECOND) / 1e6, 60)

@@ -551,6 +551,7 @@ def test_what_was_lost_a_moment_ago_is_awaited(tmp_path: Path, monkeypatch: pyte
             assert [row for row in rows_of(tmp_path / "lake", series) if start <= row[2] < end] == told
 
 
+@pytest.mark.wide
 def test_the_gap_of_all_symbols_is_healed_too(tmp_path: Path) -> None:
     """What a topic of all symbols lost is asked for symbol by symbol, and known for all of them together."""
     rule = Rule("disconnect", between=(2.0, 60.0), after=2, times=1, seconds=1.0, topic="trade.clearing#*#1")

@@ -130,6 +130,7 @@ def listen(
         return capture(Wanted(VENUE, ("own_fills",), symbols), session, stop)
 
 
+@pytest.mark.wide
 def test_fills_as_they_come(tmp_path: Path) -> None:
     """Each fill of the time, as REST would tell it; the key is on no tape."""
     with Sandbox(seed=5, limits=False, own_seconds=10, ping_seconds=0.1, clock=hurried()) as sandbox:

@@ -453,6 +453,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.wide
 def test_kill_9_at_every_step(tmp_path: Path) -> None:
     """A real process each time, really killed: nothing is lost, and the next run finishes."""
     extra = [(700 + place, str(9000 + place), 1.0) for place in range(5)]
