@@ -63,7 +63,7 @@ class Market:
 HTX = Market(
     (SPOT, LINEAR, FUNDING), (("htx-spot", "bmtusdt"), ("htx-linear", "BTC-USDT"), ("htx-linear", "DOGE-USDT")),
     ("htx-linear", ("BTC-USDT", "DOGE-USDT"), "2020-09-01"), ("htx-spot", "htx-swap"),
-    3,  # reference data has its own
+    4,  # reference data and the ledger of an account have their own
 )  # fmt: skip
 OTHER = Market(
     (HASHKEY, HASHKEY_FUNDING), (("hashkey", "BTCUSDT"), ("hashkey", "DOGEUSDT-PERPETUAL")),

@@ -46,7 +46,7 @@ def test_a_capture_that_lost_something_is_a_failed_run(
     faults = Faults(Rule("disconnect", after=10, times=1), Rule("error", path="*/history/trade", status=404))
     with Sandbox(clock=hurried(), faults=faults) as sandbox:
         state = capture(
-            "htx-linear", ["trades"], ["BTC-USDT"], seconds=3.5, config=configure(sandbox), return_state=True
+            "htx-linear", ["trades"], ["BTC-USDT"], seconds=8, config=configure(sandbox), return_state=True
         )
         assert state.is_failed()
         assert isinstance(state.result(raise_on_failure=False), Incomplete)
