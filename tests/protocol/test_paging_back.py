@@ -91,6 +91,13 @@ def test_empty_answers_now_and_then_end_nothing(serve: Serve) -> None:
     assert walk.answered == [Window(900, 2000)]
 
 
+def test_four_empty_answers_in_a_row_end_nothing() -> None:
+    """An exchange in trouble says so where there is more: a history ends only where it is said five times."""
+    walk = BackWalk(Window(900, 2000), 1000, edge=DAY, least=2)
+    drive(walk, history(60), exclusive, 7, empty=lambda number: number % 5 != 0)
+    assert walk.answered == [Window(900, 2000)]
+
+
 def test_bounds_that_are_not_heeded_are_the_end_of_the_walk_and_not_of_the_history() -> None:
     """The newest page is answered, and the walk says that it is stuck."""
     walk = BackWalk(Window(900, 2000), 1000, edge=DAY, least=10)
