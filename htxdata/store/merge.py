@@ -97,9 +97,8 @@ def _merge(dataset: Dataset, old: pa.Table | None, new: pa.Table) -> Merged:
         told = order_told(dataset, new)
         if told is not None:
             return _behind(dataset, old, new, *told)
-    packed, new = new.schema, as_texts(new)  # (dictionaries are neither compared nor sorted)
-    done = _by_key(dataset, old, new)
-    return done if packed.equals(new.schema) else replace(done, table=as_packed(done.table, packed))
+    done = _by_key(dataset, old, as_texts(new))  # dictionaries are neither compared nor sorted
+    return replace(done, table=as_packed(done.table, new.schema))
 
 
 def _behind(dataset: Dataset, old: pa.Table | None, new: pa.Table, order: Any, again: Any) -> Merged:

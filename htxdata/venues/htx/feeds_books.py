@@ -116,9 +116,7 @@ def book_parser(symbol_of: SymbolOf, quick: Quick, careful: Careful, counted: Co
             raise _Doubt from None
         told["whole"], told["asked"] = (np.fromiter(values, bool, len(said)) for values in (whole, asked))
         price, size, counts = levels
-        if len(at) and (
-            told["at"].min() < FIRST_MS or told["at"].max() >= LAST_MS or told["sequence"].min() < 0
-        ):
+        if len(at) and (told["at"].min() < FIRST_MS or told["at"].max() >= LAST_MS or told["sequence"].min() < 0):
             raise _Doubt
         if len(price) and (price.min() <= 0 or size.min() < 0):
             raise _Doubt
@@ -224,9 +222,7 @@ def _parted(
     for (key, contract), begin, end in zip(books, [0, *ends], ends, strict=False):
         if begin == end:
             continue
-        pushed.messages[key] = cast(
-            Any, Messages(*[told[name][begin:end] for name in names], each[begin:end])
-        )
+        pushed.messages[key] = cast(Any, Messages(*[told[name][begin:end] for name in names], each[begin:end]))
         if rows[begin] == rows[end]:
             continue
         # Copies: whoever keeps one book's rows does not keep those of all.
@@ -325,9 +321,7 @@ class _Pile:
         each = np.array([message.last - message.first for message in messages])
         columns: dict[str, Any] = {
             "book_time": np.repeat(np.array([message.at for message in messages]), each),
-            "kind": _words(
-                np.repeat(np.array([message.whole for message in messages], np.int8), each), KINDS
-            ),
+            "kind": _words(np.repeat(np.array([message.whole for message in messages], np.int8), each), KINDS),
             "side": _words(np.repeat(np.tile(_BOTH, len(messages)), self.counts), SIDES),
             "price": prices,
             "size": sizes,
