@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from htxdata.errors import UsageError
@@ -148,6 +149,7 @@ def label_of(grain: str, instant: int) -> str:
     return f"{moment.year:04d}-{moment.month:02d}" if grain == "month" else f"{moment.year:04d}"
 
 
+@lru_cache(maxsize=4096)
 def window_of(grain: str, label: str) -> Window:
     """The span of a day, month or year by its name; the inverse of :func:`label_of`."""
     parts = [int(part) for part in label.split("-")]

@@ -200,8 +200,9 @@ class _Shelf:
                     reader.rest()
                     run.basket.flush()
                     self.keep(run.memory)
-            reader.finish()
-            known.done = not live and known.offset >= path.stat().st_size
+            ended = not live and known.offset >= path.stat().st_size
+            reader.finish(goes_on=not ended)
+            known.done = ended
         except (StoreError, OSError) as error:
             if not isinstance(error, StoreError) or "newer htxdata" not in str(error):
                 raise

@@ -99,11 +99,13 @@ class BookReader:
         rows = _joined(self._parts, columns)
         return rows | {name: pa.DictionaryArray.from_arrays(rows[name], words) for name, words in _WORDS.items()}
 
-    def rest(self) -> None:
-        """Put down where the book stands, to be remembered."""
+    def rest(self, goes_on: bool = True) -> None:
+        """Put down where the book stands, to be remembered; of a reel at its end nobody asks for the levels again."""
         line = self._line
         if line.seeded and not line.muted:
             self._topic.proved = line.at + 1
+        if not goes_on:
+            return
         line.levels = self._levels.columns()
         line.waiting = [(told, _listed(rows)) for told, rows in line.waiting]
         if line.unplaced is not None:
@@ -187,7 +189,7 @@ class BookReader:
     def _wait(self, columns: Columns, message: BookMessage) -> None:
         if self._by != "request":
             return
-        rows = {name: column[message.first : message.last] for name, column in columns.items()}
+        rows = _of_its_own(columns, message)
         told = (message.received_at, message.at, message.sequence, message.previous)
         self._line.waiting.append((told, rows))
         del self._line.waiting[:-MOST_WAITING]
@@ -208,7 +210,7 @@ class BookReader:
             inside = [when for (_, when, sequence, _), _ in line.waiting if sequence <= number]
             heard = inside[-1:] or [when for (_, when, _, _), _ in line.waiting[:1]]
             if not heard:
-                rows = {name: column[message.first : message.last] for name, column in columns.items()}
+                rows = _of_its_own(columns, message)
                 line.unplaced = ((message.received_at, number), rows)
                 return
             message = BookMessage(message.received_at, heard[0], True, number, None, message.first, message.last, True)
@@ -292,6 +294,11 @@ class BookReader:
         self._parts.append(
             {name: {**rows, **there}[name] for name in columns if name in rows or name in there}
         )
+
+
+def _of_its_own(columns: Columns, message: BookMessage) -> Columns:
+    """The rows of a message, to be kept: copies, or with them all rows that were read with it would be kept."""
+    return {name: column[message.first : message.last].copy() for name, column in columns.items()}
 
 
 def _joined(parts: Sequence[Columns], like: Columns) -> Columns:

@@ -24,7 +24,8 @@ class Levels:
     def change(self, rows: Columns) -> None:
         """Rows in their order: of one price the last one counts. ``side`` is 0 where it is a bid."""
         price = np.where(rows["side"] == 0, rows["price"], -rows["price"])
-        self._changes.append((price, rows["size"], rows.get("contracts", rows["size"])))
+        size = rows["size"].copy()  # the rows of one book are part of those of all
+        self._changes.append((price, size, rows["contracts"].copy() if "contracts" in rows else size))
         self._pending += len(price)
         if self._pending > _MOST_PENDING:
             self._lay()

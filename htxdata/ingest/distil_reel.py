@@ -26,16 +26,15 @@ from htxdata.schema.arrow import UNFIT
 from htxdata.store.coverage import Asked
 from htxdata.store.reel import Frames, Record, Torn
 from htxdata.venues.frames import unpack, unpacked
+from htxdata.venues.pages import PAGE, Batch, Pages
 from htxdata.venues.terms import NO_FACTS, Facts, Feed, Frame, Pushed, Venue
 
 Key = tuple[str, str | None]
 SetAside = Callable[[bytes, int, str], None]
 """A message that cannot be read, when it was received, and why."""
 
-_BATCH, _BATCH_BYTES = (
-    8192,
-    8 << 20,
-)  # messages that are parsed at once: a column is made of them, not of one block
+_BATCH, _BATCH_BYTES = 32_768, 8 << 20
+"""Messages that are parsed at once: the columns of each symbol are made of them, not of one block."""
 
 
 @dataclass
@@ -53,8 +52,10 @@ class ReelReader:
     cuts: Callable[[Key], Sequence[Cut]] = lambda key: ()
     frames: int = 0
     faults: int = 0
-    _batch: list[Frame] = field(default_factory=list)  # not parsed yet
+    _batch: Batch = field(default_factory=Batch)  # not parsed yet
     _bytes: int = 0
+    _pages: list[Any] = field(default_factory=list)  # parsed, but not yet columns of each symbol
+    _paged: tuple[int, int] = (0, 0)  # their messages, and the bytes of these
     _facts: Mapping[str, Facts] = field(default_factory=dict)
     _books: dict[Key, BookReader] = field(default_factory=dict)
     _candles: dict[Key, CandleReader] = field(default_factory=dict)
@@ -78,8 +79,9 @@ class ReelReader:
     def take(self, found: Record | Frames | Torn) -> None:
         if isinstance(found, Frames):
             self._add(found)
-            if len(self._batch) >= _BATCH or self._bytes >= _BATCH_BYTES:
-                self.settle()
+            paged = isinstance(self.feed.parse, Pages)
+            if len(self._batch) >= (PAGE if paged else _BATCH) or self._bytes >= _BATCH_BYTES:
+                self._parse()
             return
         if isinstance(found, Torn):
             self.settle()
@@ -98,12 +100,15 @@ class ReelReader:
         for book in self._books.values():
             book.rest()
 
-    def finish(self) -> None:
-        self.rest()
+    def finish(self, goes_on: bool = True) -> None:
+        """``goes_on``: the reel may be read on from here."""
+        self.settle()
         for book in self._books.values():
+            book.rest(goes_on)
             book.finish(self.known.received_at)
 
     def _opened(self, record: Record) -> None:
+        self.settle()  # what came before was of other facts
         known, said = self.known, record.said
         known.opened_at = known.received_at = record.received_at
         known.sizes = {symbol: float(size) for symbol, size in (said.get("facts") or {}).items()}
@@ -136,10 +141,12 @@ class ReelReader:
 
     def _add(self, found: Frames) -> None:
         self.frames += len(found.times)
-        messages = unpacked(found.bodies)
-        if messages is not None:
-            self._batch += zip(found.times, messages, strict=True)
-            self._bytes += sum(map(len, messages))
+        together = unpacked(found.bodies, found.joined)
+        if together is not None:
+            messages, size = together
+            self._batch.times += found.times
+            self._batch.messages += messages
+            self._bytes += size
             return
         for received_at, body in zip(found.times, found.bodies, strict=True):
             try:
@@ -148,9 +155,10 @@ class ReelReader:
                 self._fault(body, received_at, str(error))
                 continue
             self._bytes += len(message)
-            self._batch.append((received_at, message))
+            self._batch.times.append(received_at)
+            self._batch.messages.append(message)
             if self._bytes >= 4 * _BATCH_BYTES:  # frames that inflate more than honest ones do
-                self.settle()
+                self._parse()
 
     def _fault(self, body: bytes, received_at: int, why: str) -> None:
         self.faults += 1
@@ -159,15 +167,38 @@ class ReelReader:
     # ------------------------------------------------------------------------------------------------ frames
 
     def settle(self) -> None:
-        """Parse what was gathered."""
-        batch = self._batch
+        """Parse what was gathered, and hand all rows over."""
+        self._parse()
+        self._join()
+
+    def _parse(self) -> None:
+        batch, parse = self._batch, self.feed.parse
         if not batch:
             return
-        self._batch, self._bytes = [], 0
+        size, self._batch, self._bytes = self._bytes, Batch(), 0
         self._listen(batch)
-        pushed = self.feed.parse(batch, self._facts)
+        if isinstance(parse, Pages):
+            page = parse.page(batch, self._facts)
+            if page is not None:
+                self._pages.append(page)
+                self._paged = self._paged[0] + len(batch), self._paged[1] + size
+                if self._paged[0] >= _BATCH or self._paged[1] >= _BATCH_BYTES:
+                    self._join()
+                return
+            self._join()
+            parse = parse.look
+        pushed = parse(batch, self._facts)
         for at, why in pushed.faults:
             self._fault(batch[at][1], batch[at][0], why)
+        self._hand_over(pushed)
+
+    def _join(self) -> None:
+        pages, self._pages, self._paged = self._pages, [], (0, 0)
+        if pages:
+            assert isinstance(self.feed.parse, Pages)
+            self._hand_over(self.feed.parse.join(pages))
+
+    def _hand_over(self, pushed: Pushed) -> None:
         if self.feed.dataset == "book_changes":
             self._take_books(pushed)
         elif dataset_named(self.feed.dataset).density == "grid":

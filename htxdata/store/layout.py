@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from urllib.parse import unquote
 
 from htxdata.errors import UsageError
@@ -30,6 +31,7 @@ CELL = "cell"
 _LONGEST = 240  # bytes of a folder's name; file systems end at 255
 
 
+@lru_cache(maxsize=4096)  # a commit names its folder eight times
 def encode(text: str) -> str:
     """A text as part of a folder's name."""
     try:

@@ -118,7 +118,7 @@ def _behind(dataset: Dataset, old: pa.Table | None, new: pa.Table, order: Any, a
         settled = as_packed(done.table, new.schema)
         new = pa.concat_tables([new, settled]).combine_chunks().take(pa.array(picks))
     elif (order[1:] < order[:-1]).any():
-        new = new.take(pa.array(order))
+        new = pc.take(new, pa.array(order), boundscheck=False)
     count, new = new.num_rows, _widened(new, old)
     table = pa.concat_tables([old, new]) if old is not None and old.num_rows else new
     return Merged(table.combine_chunks(), count, 0, True, lost, order, winners)

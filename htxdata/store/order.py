@@ -83,7 +83,7 @@ def _sorted(again: Any, columns: Sequence[Any]) -> tuple[Any, Any]:
     same = np.zeros(len(order), dtype=bool)
     same[1:] = True
     for column in columns:
-        moved = column[order]
+        moved = column.take(order)
         same[1:] &= moved[1:] == moved[:-1]
     return order, same
 

@@ -26,7 +26,7 @@ import sys
 import uuid
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ class Frames:
 
     times: list[int]
     bodies: list[bytes]
+    joined: memoryview | None = field(default=None, repr=False, compare=False)
+    """The bodies one after the other, where they lie so."""
 
 
 # ------------------------------------------------------------------------------------------------- writing
@@ -250,7 +252,8 @@ def _opened(packed: bytes, path: Path) -> Record | Frames:
         times.byteswap()
         lengths.byteswap()
     ends = accumulate(lengths, initial=third)
-    return Frames(times.tolist(), [packed[start:end] for start, end in pairwise(ends)])
+    bodies = [packed[start:end] for start, end in pairwise(ends)]
+    return Frames(times.tolist(), bodies, memoryview(packed)[third:])
 
 
 def _little(numbers: array[int]) -> bytes:

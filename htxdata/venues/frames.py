@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, DecimalException
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -57,48 +58,49 @@ def unpack(frame: bytes) -> bytes:
     return message
 
 
-def unpacked(frames: Sequence[bytes]) -> list[bytes] | None:
-    """The messages of many frames, or None where one is not plainly gzip: then `unpack` tells which, and
-    what is wrong with it.
+def unpacked(frames: Sequence[bytes], joined: memoryview | None = None) -> tuple[list[bytes], int] | None:
+    """The messages of many frames, and their bytes together; None where one is not plainly gzip: then `unpack` tells
+    which, and what is wrong with it. ``joined``: the frames one after the other, where they are there like that.
 
     A gzip ends with the checksum and the length of what it holds; so nothing goes on behind its end unseen. Deflate
     makes at most 1,032 bytes of one: what is short cannot become too long.
     """
-    if max(map(len, frames), default=0) >= _SHORT:
+    count = len(frames)
+    if not count:
+        return [], 0
+    sizes = np.fromiter(map(len, frames), np.int64, count)
+    if sizes.max() >= _SHORT:
         return None
     unpack, sum_of = isal_zlib.decompress, isal_zlib.crc32
     messages: list[bytes] = []
+    lengths = np.zeros(count, np.uint64)
     made = 0
     try:
-        for some in _few_enough(frames):
-            messages += [unpack(frame, 31) for frame in some]
-            made += sum(map(len, messages[-len(some) :]))
+        for some in _few_enough(sizes):
+            messages += map(unpack, frames[some], repeat(31))
+            lengths[some] = np.fromiter(map(len, messages[some]), np.uint64)
+            made += int(lengths[some].sum())
             if made > _TOGETHER:
                 return None
     except _GZIP_ERRORS:
         return None
-    ends = np.frombuffer(b"".join([frame[-8:] for frame in frames]), "<u4")
-    count = len(frames)
-    sums = np.fromiter(map(sum_of, messages), np.uint32, count)
-    lengths = np.fromiter(map(len, messages), np.uint32, count)
     # (what unpacks has a gzip's head and end, and so eight bytes and more)
-    return messages if (sums == ends[::2]).all() and (lengths == ends[1::2]).all() else None
+    whole = b"".join(frames) if joined is None else joined
+    words: Any = np.ndarray(len(whole) - 7, "<u8", whole, strides=(1,))  # at every byte the eight from there on
+    ends = np.fromiter(map(sum_of, messages), np.uint64, count) + (lengths << np.uint64(32))
+    return (messages, made) if (ends == words[np.cumsum(sizes) - 8]).all() else None
 
 
-def _few_enough(frames: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """The frames, as many at once as cannot become more than a quarter of a gigabyte, whatever they are: a venue that
-    sends a block of bombs must not fill the memory. Of honest ones that is some hundred."""
-    if sum(map(len, frames)) < _PACKED:
-        yield frames
-        return
-    first = size = 0
-    for at, frame in enumerate(frames):
-        size += len(frame)
-        if size > _PACKED:
-            yield frames[first : at + 1]
-            first, size = at + 1, 0
-    if first < len(frames):
-        yield frames[first:]
+def _few_enough(sizes: Any) -> Iterator[slice]:
+    """Frames of these sizes, as many at once as cannot become more than a quarter of a gigabyte, whatever they are: a
+    venue that sends a block of bombs must not fill the memory. Of honest ones that is some hundred."""
+    ends = np.cumsum(sizes)
+    first = 0
+    while first < len(ends):
+        before = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, before + _PACKED, side="right")))
+        yield slice(first, last)
+        first = last
 
 
 _PACKED = 256 << 10

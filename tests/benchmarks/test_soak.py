@@ -199,8 +199,9 @@ def taped(tape: Path, ends: dict[str, Any]) -> tuple[list[str], list[int]]:
                 begin = -count % step
                 count += len(found.bodies)
                 checked = isal_zlib.crc32(b"".join(found.bodies), checked)
-                times, messages = found.times[begin::step], unpacked(found.bodies[begin::step])
-                for received_at, message in zip(times, messages or (), strict=True):
+                times, together = found.times[begin::step], unpacked(found.bodies[begin::step])
+                assert together is not None
+                for received_at, message in zip(times, together[0], strict=True):
                     if message[:7] != b'{"ch":"':
                         continue  # an ack, a ping, a whole book
                     end = message.index(b'"', 7)

@@ -367,6 +367,7 @@ def test_memory_is_bounded_by_commits_on_the_way(
     hand.close(T0 + 40 * SECOND)
     monkeypatch.setattr(distil_module, "MOST", 10)
     monkeypatch.setattr(reel_module, "_BATCH", 4)
+    monkeypatch.setattr(reel_module, "PAGE", 2)
     commits: list[int] = []
     commit = Store.commit
 

@@ -273,6 +273,7 @@ def test_a_reel_that_is_continued_makes_the_rows_of_one_that_is_read_at_once(
     store: Store, tape: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What must be known of a book is remembered between runs, changes that wait and the day included."""
+    monkeypatch.setattr(reel_module, "PAGE", 1)
     monkeypatch.setattr(reel_module, "_BATCH", 1)
     start = MIDNIGHT - 3 * SECOND
     hand = Hand(tape, "htx-spot", "book", start, [BTC])

@@ -112,6 +112,30 @@ def test_another_layout_becomes_ours(tmp_path: Path, how: dict[str, Any]) -> Non
         assert snapshot(tmp_path) == before
 
 
+def test_least_and_greatest_are_told_of_what_groups_differ_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers pass over groups by them: of times and figures they are there, of the few words that each group has they
+    are not. A file of an htxdata that wrote these too is no other layout: it is not written anew."""
+
+    def told() -> set[str]:
+        group = pq.read_metadata(newest(store, DAY_OF_TRADES)).row_group(0)
+        columns = [group.column(at) for at in range(group.num_columns)]
+        return {column.path_in_schema for column in columns if column.is_stats_set}
+
+    with small(group=16):
+        store = lake(tmp_path)
+        names = set(pq.read_metadata(newest(store, DAY_OF_TRADES)).schema.to_arrow_schema().names)
+        assert told() == names - {"side", "source"}
+        real = pq.ParquetWriter
+        monkeypatch.setattr(pq, "ParquetWriter", lambda *a, **k: real(*a, **{**k, "write_statistics": True}))
+        shutil.rmtree(tmp_path)
+        store = lake(tmp_path)
+        assert told() == names
+        monkeypatch.setattr(pq, "ParquetWriter", real)
+        before = snapshot(tmp_path)
+        assert not compact_lake(store).changed
+        assert snapshot(tmp_path) == before
+
+
 def test_a_file_without_a_younger_column_gets_it(tmp_path: Path) -> None:
     """NULL in every row; and a column that only a newer htxdata knows stays."""
     store = lake(tmp_path)

@@ -79,9 +79,9 @@ class _BriefDiff(msgspec.Struct, gc=False):
     asks: msgspec.Raw = _NONE
 
 
-class _BriefMbp(msgspec.Struct, gc=False):
-    ts: int = 0
+class _BriefMbp(msgspec.Struct, gc=False):  # (members in the order in which they come: found at the first look)
     ch: str | None = None
+    ts: int = 0
     tick: _BriefDiff | None = None
     rep: str | None = None
     data: _BriefDiff | None = None
@@ -102,6 +102,11 @@ def quick_mbp(body: bytes) -> Told | None:
 
 def _told_mbp(said: Sequence[_BriefMbp], ticks: Sequence[_BriefDiff]) -> tuple[Sequence[Any], ...]:
     whole = [one.tick is None for one in said]
+    if True not in whole:
+        return (
+            [one.ch for one in said], [one.ts for one in said], whole, [tick.seqNum for tick in ticks],
+            [tick.prevSeqNum for tick in ticks], [tick.bids for tick in ticks], [tick.asks for tick in ticks], whole,
+        )  # fmt: skip
     return (
         [one.rep if one.tick is None else one.ch for one in said], [one.ts for one in said],
         whole, [tick.seqNum for tick in ticks],

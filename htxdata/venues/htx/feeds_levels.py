@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 
 _OPEN, _CLOSE, _COMMA, _BAR = b"[],|"
-_PLAIN = b"[],|0123456789.eE+-"
 _LONGEST = 16  # characters of a figure that a DOUBLE surely carries: 15 digits and a point
 
 
@@ -24,10 +23,11 @@ def levels_of(texts: Sequence[Any]) -> tuple[Any, Any, Any] | None:
     ``None`` where a text is something else, a figure has more than 16 characters, or none that a DOUBLE holds.
     """
     joined = b"|".join([*texts, b""])
-    if joined.translate(None, _PLAIN):
-        joined = joined.replace(b"null", b"[]")
-        if joined.translate(None, _PLAIN):
-            return None
+    levels = _levels_of(joined, len(texts))
+    return _levels_of(joined.replace(b"null", b"[]"), len(texts)) if levels is None and b"null" in joined else levels
+
+
+def _levels_of(joined: bytes, count: int) -> tuple[Any, Any, Any] | None:
     signs = np.frombuffer(joined, np.uint8)
     at = np.flatnonzero((signs == _OPEN) | (signs == _CLOSE) | (signs == _COMMA) | (signs == _BAR))
     marks = signs[at]
@@ -47,7 +47,7 @@ def levels_of(texts: Sequence[Any]) -> tuple[Any, Any, Any] | None:
     ):
         return None
     ends = np.flatnonzero(marks == _BAR)
-    if len(ends) != len(texts):
+    if len(ends) != count:
         return None
     # A list of n pairs has 4n + 2 marks with its bar, and the empty one 3. JSON with more lists around its pairs has
     # more than that of them: if as many pairs as the marks let expect are there, all is lists of pairs.

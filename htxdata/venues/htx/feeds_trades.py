@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import DecimalException
+from functools import lru_cache
 from itertools import chain
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -28,6 +29,7 @@ from htxdata.venues.htx.feeds_frames import (
     LAST_MS,
     LONG_FIGURE,
     UNDECODABLE,
+    Key,
     Message,
     figure,
     is_talk,
@@ -39,6 +41,7 @@ from htxdata.venues.htx.feeds_frames import (
 )
 from htxdata.venues.htx.feeds_topics import SymbolOf
 from htxdata.venues.htx.trades import OPTIONAL, TINY, LinearTrade
+from htxdata.venues.pages import Batch, Doubt, Pages, counted_together
 from htxdata.venues.terms import Facts, Frame, Pushed
 
 SPOT_TRADE: Mapping[str, str] = {**trades.SPOT_TRADE, "trade_id": "tradeId"}
@@ -64,14 +67,6 @@ class _Tick(msgspec.Struct, Generic[_Trade], gc=False):
 class _Push(msgspec.Struct, Generic[_Trade], gc=False):
     ch: str
     tick: _Tick[_Trade]
-
-
-_PAGE = 1024
-"""Frames whose trades are made into columns at once: what is made of more does not stay in the processor's cache."""
-
-
-class _Doubt(Exception):
-    """A value among the frames is not plain: each frame must be looked at by itself."""
 
 
 def _plain(trade: Any) -> bool:
@@ -114,16 +109,16 @@ def _one(parts: Sequence[Any]) -> Any:
 
 
 def _arrays(trades: Sequence[Any], doubtful: bool = False) -> dict[str, Any]:
-    """The columns of trades, one or more; ``_Doubt`` where a value is not plain, unless each was looked at before."""
+    """The columns of trades, one or more; ``Doubt`` where a value is not plain, unless each was looked at before."""
     # (member by member: a comprehension for each takes a third of the time of a tuple of each trade)
     count = len(trades)
     try:
         numbers = pa.array(np.fromiter([trade.trade_id for trade in trades], np.int64, count))
         times = np.fromiter([trade.trade_time for trade in trades], np.int64, count)
     except OverflowError:
-        raise _Doubt from None
+        raise Doubt from None
     if not doubtful and (pc.min(numbers).as_py() < 0 or times.min() < FIRST_MS or times.max() >= LAST_MS):
-        raise _Doubt
+        raise Doubt
     columns: dict[str, Any] = {
         "trade_time": times * MILLISECOND,
         "trade_id": numbers.cast(pa.string()),
@@ -139,13 +134,23 @@ def _arrays(trades: Sequence[Any], doubtful: bool = False) -> dict[str, Any]:
         columns[name] = pa.array(values, pa.float64())
         least = pc.min(columns[name]).as_py()
         if not doubtful and least is not None and least <= TINY:
-            raise _Doubt
+            raise Doubt
     return columns
 
 
-def trade_parser(
-    symbol_of: SymbolOf, names: Mapping[str, str]
-) -> Callable[[Sequence[Frame], Mapping[str, Facts]], Pushed]:
+_LOOKED_AT = 1024
+"""Messages that are looked through for long figures at once: a quarter of a megabyte stays in the processor's cache."""
+
+
+class _Page(NamedTuple):
+    """The trades of some messages as columns, and of which of the ``keys`` each is."""
+
+    columns: dict[str, Any]
+    which: Any
+    keys: Sequence[Key]
+
+
+def trade_parser(symbol_of: SymbolOf, names: Mapping[str, str]) -> Pages:
     """The parser of ``market.*.trade.detail`` whose members are called ``names`` (ours to the venue's).
 
     A frame is one call of the decoder; all else is done with all frames together, on arrays: whether their values can
@@ -153,63 +158,58 @@ def trade_parser(
     """
     shape: Any = LinearTrade if "contracts" in names else _Spot
     decode: Callable[[bytes], Any] = msgspec.json.Decoder(_Push[shape]).decode
+    key_of = lru_cache(4096)(symbol_of)
 
-    def parse(frames: Sequence[Frame], facts: Mapping[str, Facts]) -> Pushed:
-        try:
-            return _at_once(frames)
-        except _Doubt:
-            pass
-        try:
-            return _read(frames, False)
-        except _Doubt:
-            return _read(frames, True)
-
-    def _at_once(frames: Sequence[Frame]) -> Pushed:
-        places: dict[str, int] = {}
-        pages = [_page(frames[at : at + _PAGE], places) for at in range(0, len(frames), _PAGE)]
-        pages = [page for page in pages if page]
-        pushed = Pushed()
-        if not pages:
-            return pushed
-        columns = {name: _one([page[name] for page in pages]) for name in pages[0]}
-        which = columns.pop("which")
-        order = np.argsort(which, kind="stable")
-        picks = pa.array(order)
-        for name, column in columns.items():
-            columns[name] = column[order] if isinstance(column, np.ndarray) else column.take(picks)
-        ends = np.cumsum(np.bincount(which, minlength=len(places))).tolist()
-        for topic, start, end in zip(places, [0, *ends], ends, strict=False):
-            if (key := symbol_of(topic)) is None:
-                raise _Doubt
-            if start < end:
-                pushed.columns[key] = {name: column[start:end] for name, column in columns.items()}
-        return pushed
-
-    def _page(frames: Sequence[Frame], places: dict[str, int]) -> dict[str, Any]:
-        """The columns of some frames, and in which place of the topics each row belongs; nothing without a trade."""
-        if may_have_long_figures(b"".join([body for _, body in frames])):
-            raise _Doubt
-        received = [received_at for received_at, _ in frames]
+    def read(frames: Batch, facts: Mapping[str, Facts]) -> _Page:
+        for at in range(0, len(frames), _LOOKED_AT):
+            if may_have_long_figures(b"".join(frames.messages[at : at + _LOOKED_AT])):
+                raise Doubt
+        received = list(frames.times)
         pushes: list[Any] = []
         add = pushes.append
-        for _, body in frames:
+        for body in frames.messages:
             try:
                 add(decode(body))
             except UNDECODABLE:
                 if not is_talk(body):
-                    raise _Doubt from None
+                    raise Doubt from None
                 del received[len(pushes)]
         topics = [push.ch for push in pushes]
-        for topic in dict.fromkeys(topics):
-            places.setdefault(topic, len(places))
+        places = {topic: place for place, topic in enumerate(dict.fromkeys(topics))}
+        keys = [key for topic in places if (key := key_of(topic)) is not None]
+        if len(keys) < len(places):
+            raise Doubt
         trades = [push.tick.data for push in pushes]
         counts = np.array([len(of_push) for of_push in trades], np.int64)
         if not counts.any():
-            return {}
+            return _Page({}, None, [])
         columns = _arrays(list(chain.from_iterable(trades)))
         columns["received_at"] = np.repeat(np.array(received, np.int64), counts)
-        columns["which"] = np.repeat(np.array([places[topic] for topic in topics], np.int32), counts)
-        return columns
+        which = np.repeat(np.array([places[topic] for topic in topics], np.int32), counts)
+        return _Page(columns, which, keys)
+
+    def join(pages: Sequence[_Page]) -> Pushed:
+        pushed = Pushed()
+        pages = [page for page in pages if page.columns]
+        if not pages:
+            return pushed
+        keys, which = counted_together([(page.keys, page.which) for page in pages])
+        columns = {name: _one([page.columns[name] for page in pages]) for name in pages[0].columns}
+        order = np.argsort(which, kind="stable")
+        picks = pa.array(order)
+        for name, column in columns.items():
+            columns[name] = column[order] if isinstance(column, np.ndarray) else column.take(picks)
+        ends = np.cumsum(np.bincount(which, minlength=len(keys))).tolist()
+        for key, start, end in zip(keys, [0, *ends], ends, strict=False):
+            if start < end:
+                pushed.columns[key] = {name: column[start:end] for name, column in columns.items()}
+        return pushed
+
+    def look(frames: Sequence[Frame], facts: Mapping[str, Facts]) -> Pushed:
+        try:
+            return _read(frames, False)
+        except Doubt:
+            return _read(frames, True)
 
     def _read(frames: Sequence[Frame], doubtful: bool) -> Pushed:
         pushed = Pushed()
@@ -258,7 +258,7 @@ def trade_parser(
                     pushed.unfit[key] = sum(pile.unfit.values())
         return pushed
 
-    return parse
+    return Pages(read, join, look)
 
 
 def _carefully(message: Message, names: Mapping[str, str], shape: Any) -> tuple[Any, list[Any], list[int]]:

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from htxdata.schema.arrow import UNFIT
-from htxdata.venues import venue
+from htxdata.venues import pages, venue
 from htxdata.venues.htx.feeds_frames import LONG_FIGURE, may_have_long_figures
 from htxdata.venues.htx.feeds_levels import levels_of
 from htxdata.venues.terms import Facts, Feed, Pushed
@@ -132,6 +132,16 @@ def book(number: int, symbol: str, contracts: bool) -> bytes:
     ).encode()
 
 
+def in_order(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Within a message the levels come as they are stored, or as they were sent; of one price in the order of both."""
+    names = sorted(found)
+    rows = sorted(
+        zip(*[found[name] for name in names], strict=True),
+        key=lambda row: [row[names.index(name)] for name in ("received_at", "sequence", "side", "price")],
+    )
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
 def content(pushed: Pushed) -> tuple[Any, Any]:
     columns = {
         key: {
@@ -141,6 +151,8 @@ def content(pushed: Pushed) -> tuple[Any, Any]:
         }
         for key, found in pushed.columns.items()
     }
+    if pushed.messages:
+        columns = {key: in_order(found) for key, found in columns.items()}
     messages = {
         key: [(m.received_at, m.at, m.whole, m.sequence, m.previous, m.first, m.last, m.asked) for m in told]
         for key, told in pushed.messages.items()
@@ -156,8 +168,9 @@ def feed_of(name: str, which: str) -> Feed:
 
 @pytest.mark.parametrize("name", ["htx-spot", "htx-linear"])
 @pytest.mark.parametrize("which", ["trades", "book"])
-def test_at_once_is_as_one_by_one(name: str, which: str) -> None:
+def test_at_once_is_as_one_by_one(monkeypatch: pytest.MonkeyPatch, name: str, which: str) -> None:
     """With talk between them, over the borders of pages, and whatever makes a parser look at each by itself."""
+    monkeypatch.setattr(pages, "PAGE", 1000)
     contracts = name == "htx-linear"
     symbols = ["BTC-USDT", "ETH-USDT"] if contracts else ["btcusdt", "ethusdt"]
     make = {"trades": trade, "book": book}[which]
@@ -183,3 +196,32 @@ def test_at_once_is_as_one_by_one(name: str, which: str) -> None:
 def test_talk_alone_is_no_data(which: str) -> None:
     pushed = feed_of("htx-spot", which).parse([(1, b'{"ping":1492420473027}')] * 3, {})
     assert (pushed.columns, pushed.messages, pushed.faults) == ({}, {}, [])
+
+
+prices = st.lists(st.sampled_from([1, 2, 3, 4.5, 5]), max_size=4)
+sides = st.one_of(prices.map(lambda some: sorted(set(some))), prices.map(lambda some: sorted(set(some))[::-1]), prices)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.sampled_from(["btcusdt", "ethusdt"]), sides, sides), min_size=1, max_size=6))
+@example([("btcusdt", [2, 1, 2], [3])])
+def test_levels_in_any_order_are_those_that_were_sent(messages: list[tuple[str, list[float], list[float]]]) -> None:
+    """Each with its own size: of a price that is said twice the later one stays the later one."""
+    frames, sent = [], []
+    for number, (symbol, bids, asks) in enumerate(messages, 1):
+        said = [[[p, 10 * number + n / 8] for n, p in enumerate(side)] for side in (bids, asks)]
+        for side, levels in zip(("bid", "ask"), said, strict=True):
+            sent += [(symbol, number, side, price, size) for price, size in levels]
+        tick = {"seqNum": number, "prevSeqNum": number - 1, "bids": said[0], "asks": said[1]}
+        push = {"ch": f"market.{symbol}.mbp.150", "ts": MS, "tick": tick}
+        frames.append((number, json.dumps(push, separators=(",", ":")).encode()))
+    pushed = feed_of("htx-spot", "book").parse(frames, {})
+    found: list[Any] = []
+    for (symbol, _), columns in pushed.columns.items():
+        names = ("sequence", "side", "price", "size")
+        found += [(symbol, *row) for row in zip(*[columns[name].tolist() for name in names], strict=True)]
+    assert sorted(found, key=lambda row: row[:4]) == sorted(sent, key=lambda row: row[:4])
+    if all(side in (sorted(set(side)), sorted(set(side))[::-1]) for _, *both in messages for side in both):
+        for symbol in {symbol for symbol, *_ in found}:
+            mine = [row[1:4] for row in found if row[0] == symbol]
+            assert mine == sorted(mine)
