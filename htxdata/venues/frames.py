@@ -62,7 +62,7 @@ def unpacked(frames: Sequence[bytes], joined: memoryview | None = None) -> tuple
     """The messages of many frames, and their bytes together; None where one is not plainly gzip: then `unpack` tells
     which, and what is wrong with it. ``joined``: the frames one after the other, where they are there like that.
 
-    A gzip ends with the checksum and the length of what it holds; so nothing goes on behind its end unseen. Deflate
+    A gzip ends with the checksum of what it holds, and its length; so nothing goes on behind its end unseen. Deflate
     makes at most 1,032 bytes of one: what is short cannot become too long.
     """
     count = len(frames)
@@ -73,22 +73,21 @@ def unpacked(frames: Sequence[bytes], joined: memoryview | None = None) -> tuple
         return None
     unpack, sum_of = isal_zlib.decompress, isal_zlib.crc32
     messages: list[bytes] = []
-    lengths = np.zeros(count, np.uint64)
     made = 0
     try:
         for some in _few_enough(sizes):
-            messages += map(unpack, frames[some], repeat(31))
-            lengths[some] = np.fromiter(map(len, messages[some]), np.uint64)
-            made += int(lengths[some].sum())
+            page = [*map(unpack, frames[some], repeat(31))]
+            made += sum(map(len, page))
             if made > _TOGETHER:
                 return None
+            messages += page
     except _GZIP_ERRORS:
         return None
     # (what unpacks has a gzip's head and end, and so eight bytes and more)
     whole = b"".join(frames) if joined is None else joined
-    words: Any = np.ndarray(len(whole) - 7, "<u8", whole, strides=(1,))  # at every byte the eight from there on
-    ends = np.fromiter(map(sum_of, messages), np.uint64, count) + (lengths << np.uint64(32))
-    return (messages, made) if (ends == words[np.cumsum(sizes) - 8]).all() else None
+    words: Any = np.ndarray(len(whole) - 3, "<u4", whole, strides=(1,))  # at every byte the four from there on
+    sums = np.fromiter(map(sum_of, messages), np.uint32, count)
+    return (messages, made) if (sums == words[np.cumsum(sizes) - 8]).all() else None
 
 
 def _few_enough(sizes: Any) -> Iterator[slice]:
@@ -98,7 +97,8 @@ def _few_enough(sizes: Any) -> Iterator[slice]:
     first = 0
     while first < len(ends):
         before = int(ends[first - 1]) if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, before + _PACKED, side="right")))
+        last = len(ends) if ends[-1] - before <= _PACKED else int(np.searchsorted(ends, before + _PACKED, side="right"))
+        last = max(first + 1, last)
         yield slice(first, last)
         first = last
 

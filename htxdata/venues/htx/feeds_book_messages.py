@@ -115,9 +115,12 @@ def _told_mbp(said: Sequence[_BriefMbp], ticks: Sequence[_BriefDiff]) -> tuple[S
     )  # fmt: skip
 
 
-_BRIEF_MBP = Brief(
-    msgspec.json.Decoder(_BriefMbp).decode, lambda said: [one.tick or one.data for one in said], _told_mbp
-)
+def _ticks_mbp(said: Sequence[_BriefMbp]) -> list[Any]:
+    ticks = [one.tick for one in said]
+    return [one.tick or one.data for one in said] if None in ticks else ticks
+
+
+_BRIEF_MBP = Brief(msgspec.json.Decoder(_BriefMbp).decode, _ticks_mbp, _told_mbp)
 
 
 def careful_mbp(message: Message) -> tuple[Told, int]:
