@@ -62,20 +62,20 @@ def unpacked(frames: Sequence[bytes], joined: memoryview | None = None) -> tuple
     """The messages of many frames, and their bytes together; None where one is not plainly gzip: then `unpack` tells
     which, and what is wrong with it. ``joined``: the frames one after the other, where they are there like that.
 
-    A gzip ends with the checksum of what it holds, and its length; so nothing goes on behind its end unseen. Deflate
+    A gzip ends with the checksum and the length of what it holds; so nothing goes on behind its end unseen. Deflate
     makes at most 1,032 bytes of one: what is short cannot become too long.
     """
     count = len(frames)
     if not count:
         return [], 0
-    sizes = np.fromiter(map(len, frames), np.int64, count)
-    if sizes.max() >= _SHORT:
+    ends = np.cumsum(np.fromiter(map(len, frames), np.int64, count))
+    if np.diff(ends, prepend=0).max() >= _SHORT:
         return None
     unpack, sum_of = isal_zlib.decompress, isal_zlib.crc32
     messages: list[bytes] = []
     made = 0
     try:
-        for some in _few_enough(sizes):
+        for some in _few_enough(ends):
             page = [*map(unpack, frames[some], repeat(31))]
             made += sum(map(len, page))
             if made > _TOGETHER:
@@ -85,22 +85,21 @@ def unpacked(frames: Sequence[bytes], joined: memoryview | None = None) -> tuple
         return None
     # (what unpacks has a gzip's head and end, and so eight bytes and more)
     whole = b"".join(frames) if joined is None else joined
-    words: Any = np.ndarray(len(whole) - 3, "<u4", whole, strides=(1,))  # at every byte the four from there on
-    sums = np.fromiter(map(sum_of, messages), np.uint32, count)
-    return (messages, made) if (sums == words[np.cumsum(sizes) - 8]).all() else None
+    words: Any = np.ndarray(len(whole) - 7, "<u8", whole, strides=(1,))  # at every byte the eight from there on
+    lengths = np.fromiter(map(len, messages), np.uint64, count)
+    told = np.fromiter(map(sum_of, messages), np.uint64, count) + (lengths << np.uint64(32))
+    return (messages, made) if (told == words[ends - 8]).all() else None
 
 
-def _few_enough(sizes: Any) -> Iterator[slice]:
-    """Frames of these sizes, as many at once as cannot become more than a quarter of a gigabyte, whatever they are: a
-    venue that sends a block of bombs must not fill the memory. Of honest ones that is some hundred."""
-    ends = np.cumsum(sizes)
-    first = 0
+def _few_enough(ends: Any) -> Iterator[slice]:
+    """Frames that end there, one after the other: as many at once as cannot become more than a quarter of a gigabyte,
+    whatever they are. A venue that sends a block of bombs must not fill the memory. Of honest ones that is some
+    hundred."""
+    first = before = 0
     while first < len(ends):
-        before = int(ends[first - 1]) if first else 0
-        last = len(ends) if ends[-1] - before <= _PACKED else int(np.searchsorted(ends, before + _PACKED, side="right"))
-        last = max(first + 1, last)
+        last = max(first + 1, int(np.searchsorted(ends, before + _PACKED, side="right")))
         yield slice(first, last)
-        first = last
+        first, before = last, int(ends[last - 1])
 
 
 _PACKED = 256 << 10

@@ -436,5 +436,6 @@ def test_a_frame_that_goes_on_behind_its_gzip_is_left_to_the_careful_way() -> No
     assert unpacked([whole, gzip.compress(b"y")]) == ([b"x" * 100, b"y"], 101)
     assert unpacked([]) == ([], 0)
     changed = whole[:12] + bytes([whole[12] ^ 255]) + whole[13:]
-    for bad in (whole + b"y", whole[:-3], whole + gzip.compress(b"y" * 100), changed, b'{"text":1}', b""):
+    ends = whole + b"yy" + whole[-8:-4] + b"\5\0\0\0"  # as if it held something else with the same checksum
+    for bad in (ends, whole + b"y", whole[:-3], whole + gzip.compress(b"y" * 100), changed, b'{"text":1}', b""):
         assert unpacked([whole, bad]) is None
