@@ -300,8 +300,8 @@ class _Shelf:
 def _keep_memory() -> None:
     """Columns of some megabytes come and go by the thousand. glibc gives the memory of each back, and fetches it anew
     page by page, until it has seen a large one go: up to that size (32 MB at most) it then keeps it (mallopt(3),
-    M_MMAP_THRESHOLD). Of a million rows that is 8,000 page faults, a twentieth of the time. No page of this one is
-    touched; other allocators are not the wiser for it."""
+    M_MMAP_THRESHOLD). Of a million rows that is 8,000 page faults, a twentieth of the time, and 30 MB that stay
+    when all is done. No page of this one is touched; other allocators are not the wiser for it."""
     np.empty(30 << 20, np.uint8)
 
 

@@ -31,7 +31,7 @@ CELL = "cell"
 _LONGEST = 240  # bytes of a folder's name; file systems end at 255
 
 
-@lru_cache(maxsize=4096)  # a commit names its folder eight times
+@lru_cache(maxsize=4096)  # a commit asks for it eight times
 def encode(text: str) -> str:
     """A text as part of a folder's name."""
     try:

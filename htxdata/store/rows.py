@@ -84,7 +84,6 @@ _TRADES = Style(
 )
 _BOOKS = replace(_CANDLES, words=frozenset({"kind", "side", "source"}))
 _LARGEST_DICTIONARY = 16 << 20  # bytes: a group of trades that differ in every amount has one of 2 MB
-_AT_ONCE = 65_536  # rows that are encoded in one go, and not 1,024: a tenth of the time of a book, and the same bytes
 _PIECE = (
     65_536  # rows of a chunk of a group of trades: fixed, because the borders of chunks show in the pages
 )
@@ -149,7 +148,6 @@ class Writer:
             # Of single bits flipped among the rows, 9 in 10 come out as other numbers and no error (zstd sums nothing
             # here). With a sum of each page all are told, by who verifies: we do, DuckDB does not. 240 bytes a file.
             write_page_checksum=True,
-            write_batch_size=_AT_ONCE,
             store_schema=False,
             dictionary_pagesize_limit=_LARGEST_DICTIONARY if not self.style.split else None,
         )
@@ -253,10 +251,8 @@ def _sorted_words(column: pa.ChunkedArray) -> pa.Array:
     words = array.dictionary.to_pylist()
     if array.null_count or array.dictionary.null_count:
         return array.cast(pa.string()).dictionary_encode()
-    if len(words) == 1:
-        return array
     indices = array.indices.to_numpy()
-    if len(words) == 2 and len(indices):  # as of sides: a quarter of the time of counting them
+    if len(words) <= 2 and len(indices):  # as of sides: a tenth of the time of counting them
         used = sorted({int(indices.min()), int(indices.max())})
     else:
         used = np.flatnonzero(np.bincount(indices, minlength=len(words))).tolist()

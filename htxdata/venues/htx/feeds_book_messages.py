@@ -102,11 +102,6 @@ def quick_mbp(body: bytes) -> Told | None:
 
 def _told_mbp(said: Sequence[_BriefMbp], ticks: Sequence[_BriefDiff]) -> tuple[Sequence[Any], ...]:
     whole = [one.tick is None for one in said]
-    if True not in whole:
-        return (
-            [one.ch for one in said], [one.ts for one in said], whole, [tick.seqNum for tick in ticks],
-            [tick.prevSeqNum for tick in ticks], [tick.bids for tick in ticks], [tick.asks for tick in ticks], whole,
-        )  # fmt: skip
     return (
         [one.rep if one.tick is None else one.ch for one in said], [one.ts for one in said],
         whole, [tick.seqNum for tick in ticks],
