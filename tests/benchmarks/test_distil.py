@@ -5,8 +5,8 @@ no part of it, nor is looking at every figure's length, receive times, order and
 
 The mark of issue 4 is half of the limit. Medians of three runs, eleven rounds each: trades 0.58, 0.54, 0.57, books,
 whose every change is five rows, 0.49, 0.51, 0.53: at the mark, and not above it. Rounds go from 0.4 to 0.7 on the
-machine where this was measured, which others use too. Of what a change of a book costs, unpacking takes a third, to read
-the messages and their levels a quarter, the file a tenth. ``MARKS`` are what is surely reached.
+machine where this was measured, which others use too. Of what a change of a book costs, unpacking takes a third,
+to read the messages and their levels a quarter, the file a tenth. ``MARKS`` are what is surely reached.
 ``HTXDATA_BENCH=full`` measures a million frames of each kind; without it a fifth of that.
 """
 
